@@ -1,0 +1,81 @@
+# Needs python3 >= 3.11 with venv, and make; everything else goes into .venv.
+# Another Python: make install PYTHON=python3.12. Arguments: make run ARGS="--port 9000", make test ARGS="-k resume".
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --constraint constraints.txt
+
+# An environment that was made elsewhere (the folder was moved or copied) or has lost its Python is made anew.
+ifneq ($(shell [ "$$(cat .venv/home 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c "" 2>/dev/null && echo works),works)
+STALE := stale
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run install test cover lint format types check build lock clean stale
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r goal what; do printf '  make %-8s  %s\n' "$$goal" "$$what"; done
+
+run: .venv/.runtime ## start the server at http://127.0.0.1:8000
+	@exec $(BIN)/tickertape serve $(ARGS)
+
+install: .venv/.dev ## install everything into .venv, hashes checked; quick when nothing changed
+	@echo "Everything is installed in .venv."
+
+test: .venv/.dev ## run every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+cover: .venv/.dev ## run every test and report branch coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: .venv/.dev ## check the format and the rules
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet . | head -n 60; echo "'make format' writes these changes."; exit 1; }
+	@$(BIN)/ruff check .
+
+format: .venv/.dev ## format, and fix what can be fixed
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+types: .venv/.dev ## check the types
+	@$(BIN)/mypy
+
+check: lint types test ## lint, types and test
+
+build: .venv/.runtime ## build the sdist and the wheel into dist/
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --build-constraints constraints.txt --require-hashes
+	@ls dist/*
+
+lock: .venv/.uv ## write constraints.txt anew (ARGS=--upgrade for newer versions)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --group dev --group build $(ARGS) --output-file constraints.txt pyproject.toml
+
+clean: ## remove .venv, builds and caches (data/ stays)
+	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@find app responders tests -name __pycache__ -prune -exec rm -rf {} +
+
+# uv itself is one of the locked packages: pip checks its hash, then uv checks everybody else's.
+.venv/.uv: constraints.txt $(STALE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Tickertape needs Python 3.11 or newer, and $(PYTHON) is: $$($(PYTHON) --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments: its venv module is missing (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@rm -f .venv/.runtime .venv/.dev .venv/home
+	@echo "Installing into .venv ..."
+	@[ -z "$(STALE)" ] && [ -x $(BIN)/python ] || $(PYTHON) -m venv --clear .venv
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+	@pwd -P > .venv/home
+	@touch $@
+
+# The build backend comes from the lock as well, so installing the project itself downloads nothing.
+.venv/.runtime: .venv/.uv pyproject.toml
+	@$(INSTALL) --requirement pyproject.toml --group build
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	@$(INSTALL) --requirement pyproject.toml --group dev
+	@touch $@
