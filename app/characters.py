@@ -1,0 +1,35 @@
+"""Whole characters from pieces of text: what no UTF-8 can hold never reaches the log."""
+
+from __future__ import annotations
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class Characters:
+    """Joins surrogate pairs that were cut between two pieces, and replaces lone surrogates with U+FFFD."""
+
+    __slots__ = ("_half",)
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def add(self, text: str) -> str:
+        """Return `text` in whole characters; a high surrogate at its end waits for the next piece."""
+        if text.isascii() and not self._half:
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    def end(self) -> str:
+        """Return what still waits, as a replacement character."""
+        half, self._half = self._half, ""
+        return REPLACEMENT if half else ""
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Return the longest beginning of `text` that has at most `max_bytes` bytes in UTF-8."""
+    if len(text) * 4 <= max_bytes:
+        return text
+    return text.encode()[:max_bytes].decode("utf-8", "ignore")

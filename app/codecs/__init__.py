@@ -1,0 +1,1 @@
+"""Codecs: pure steps from events to the frames of one dialect."""
