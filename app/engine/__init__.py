@@ -1,0 +1,1 @@
+"""Engines: where the log and the conversations are stored."""

@@ -1,0 +1,132 @@
+"""What the SQLite engine writes, each within the transaction of one commit."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from app.engine.base import (
+    ANSWERS_KEPT,
+    AddMessage,
+    CreateConversation,
+    CreateStream,
+    DropConversation,
+    Entry,
+    KeepAnswer,
+    Rename,
+    Row,
+    SaveReply,
+    Settlement,
+)
+from app.engine.blocks import BLOCK_RECORDS, pack_block
+from app.engine.queries import to_micros
+
+_encode = msgspec.json.Encoder().encode
+
+_OF_A_STREAM = (
+    "DELETE FROM blocks WHERE stream = ?",
+    "DELETE FROM messages WHERE stream = ?",
+    "DELETE FROM conversations WHERE stream = ?",
+    "DELETE FROM streams WHERE number = ?",
+)
+
+
+def settle(db: sqlite3.Connection, settlement: Settlement) -> None:
+    """Store a stream's settled records as blocks, and drop the blocks that it no longer keeps."""
+    number = _number(db, settlement.stream)
+    records = settlement.records
+    for start in range(0, len(records), BLOCK_RECORDS):
+        block = records[start : start + BLOCK_RECORDS]
+        db.execute(
+            "INSERT INTO blocks (stream, first, last, records) VALUES (?, ?, ?, ?)",
+            (number, block[0].seq, block[-1].seq, pack_block(block)),
+        )
+    db.execute("DELETE FROM blocks WHERE stream = ? AND last < ?", (number, settlement.keep_from))
+
+
+def trim_journal(db: sqlite3.Connection, oldest: int | None) -> None:
+    """Drop the journal's rows before `oldest`, all of them where it is None."""
+    db.execute("DELETE FROM journal WHERE ? IS NULL OR id < ?", (oldest, oldest))
+
+
+def apply(db: sqlite3.Connection, entry: Entry, row: Row) -> None:
+    """Write one row of an entry."""
+    match row:
+        case CreateStream(salt):
+            db.execute("INSERT INTO streams (name, salt) VALUES (?, ?)", (entry.stream, salt))
+        case CreateConversation():
+            _create_conversation(db, _number(db, entry.stream), row)
+        case AddMessage():
+            _add_message(db, _number(db, entry.stream), _after(entry), row)
+        case SaveReply():
+            _save_reply(db, _number(db, entry.stream), row)
+        case Rename(title, at):
+            db.execute(
+                "UPDATE conversations SET title = ?, updated_at = ? WHERE stream = ?",
+                (title, to_micros(at), _number(db, entry.stream)),
+            )
+        case DropConversation():
+            number = _number(db, entry.stream)
+            for statement in _OF_A_STREAM:
+                db.execute(statement, (number,))
+        case KeepAnswer(scope, request, answer, at):
+            db.execute("DELETE FROM answers WHERE created_at < ?", (to_micros(at - ANSWERS_KEPT),))
+            db.execute(
+                "REPLACE INTO answers (scope, request, answer, after, created_at) VALUES (?, ?, ?, ?, ?)",
+                (scope, request, answer, _after(entry), to_micros(at)),
+            )
+
+
+def _create_conversation(db: sqlite3.Connection, number: int, row: CreateConversation) -> None:
+    new = row.conversation
+    db.execute(
+        "INSERT INTO conversations (stream, id, principal, title, head, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (number, new.id, row.principal, new.title, new.head, to_micros(new.created_at), to_micros(new.updated_at)),
+    )
+
+
+def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessage) -> None:
+    message = row.message
+    (position,) = db.execute(
+        "SELECT coalesce(max(position), -1) + 1 FROM messages WHERE stream = ?", (number,)
+    ).fetchone()
+    db.execute(
+        "INSERT INTO messages (stream, position, id, parent, role, status, after, options, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            number,
+            position,
+            message.id,
+            message.parent,
+            message.role,
+            message.status,
+            after,
+            _encode(row.options),
+            _encode(message),
+        ),
+    )
+    db.execute(
+        "UPDATE conversations SET head = ?, updated_at = ? WHERE stream = ?",
+        (message.id, to_micros(message.created_at), number),
+    )
+
+
+def _save_reply(db: sqlite3.Connection, number: int, row: SaveReply) -> None:
+    reply = row.reply
+    db.execute(
+        "UPDATE messages SET status = ?, body = ? WHERE stream = ? AND id = ?",
+        (reply.status, _encode(reply), number, reply.id),
+    )
+    if reply.ended_at:
+        db.execute("UPDATE conversations SET updated_at = ? WHERE stream = ?", (to_micros(reply.ended_at), number))
+
+
+def _number(db: sqlite3.Connection, stream: str) -> int:
+    (number,) = db.execute("SELECT number FROM streams WHERE name = ?", (stream,)).fetchone()
+    return number  # type: ignore[no-any-return]
+
+
+def _after(entry: Entry) -> int:
+    return entry.records[0].seq - 1 if entry.records else 0
