@@ -1,0 +1,285 @@
+"""The log: all streams of this process. Append, group commit, publish after commit, subscribe."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from weakref import WeakValueDictionary
+
+from app.engine.base import Commit, CreateStream, Engine, Entry, Row, Settlement
+from app.errors import NotFound, NotStoring
+from app.events import Event, Record, ReplyDelta, ReplyToolCall, ReplyToolResult
+from app.history import Draft, History
+from app.ids import BROADCAST, new_salt
+from app.subscription import BEHIND, Subscription
+from app.tail import Tail
+
+logger = logging.getLogger(__name__)
+
+COMMIT_INTERVAL = 0.005
+"""Seconds from one commit to the next on a busy server; a quiet one commits at once."""
+SETTLE_EVERY = 1000
+"""How many unsettled records of one stream make it due for settling although replies still run in it."""
+SETTLE_LATE = 2000
+"""After how many later commits a stream is settled all the same, so that a silent one does not hold the journal."""
+BROADCAST_KEPT = 10_000
+"""How many messages of the broadcast channel are kept."""
+
+
+class Append:
+    """Events on their way into one stream; `first` is the number of the first one, once it is committed."""
+
+    __slots__ = ("_done", "error", "events", "first", "rows", "tail")
+
+    def __init__(self, tail: Tail, events: Sequence[Event], rows: Sequence[Row], done: asyncio.Event) -> None:
+        self.tail = tail
+        self.events = events
+        self.rows = rows
+        self.first = 0
+        self.error: NotStoring | None = None
+        self._done = done
+
+    async def committed(self) -> None:
+        """Wait until the events are stored and published. Raises `NotStoring` when they never will be."""
+        await self._done.wait()
+        if self.error:
+            raise self.error
+
+
+class Log:
+    """All streams of this process; an async context manager that owns the engine and the committing task."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.storing = True
+        """Whether the last commit succeeded."""
+        self._tails: dict[str, Tail] = {}
+        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._pending: list[Append] = []
+        self._done = asyncio.Event()
+        self._due: dict[str, Tail] = {}
+        self._since: dict[Tail, int] = {}
+        self._commits = 0
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._committing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Log:
+        unsettled = await self.engine.claim()
+        try:
+            for name, records in unsettled.items():
+                self._tails[name] = tail = await self._load(name, records)
+                self._note_unsettled(tail)
+        except BaseException:
+            await self.engine.close()
+            raise
+        self._committing = asyncio.create_task(self._commit_until_closed(), name="log-commit")
+        if await self.engine.stream(BROADCAST) is None:
+            tail, created = self.create(BROADCAST)
+            try:
+                await self.append(tail, (), [created]).committed()
+            finally:
+                self.release(tail)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._wanted.set()
+        if self._committing:
+            await self._committing
+        await self.engine.close()
+
+    # Streams
+
+    @contextlib.asynccontextmanager
+    async def open(self, name: str) -> AsyncIterator[Tail]:
+        """Hold a stream's tail. Raises `NotFound`."""
+        tail = await self.hold(name)
+        try:
+            yield tail
+        finally:
+            self.release(tail)
+
+    async def hold(self, name: str) -> Tail:
+        """Return a stream's tail, held until `release`. Raises `NotFound`."""
+        tail = self._tails.get(name)
+        if tail is None:
+            # Two tails of one stream would number the same events twice, so only one task loads it.
+            lock = self._loading.setdefault(name, asyncio.Lock())
+            async with lock:
+                tail = self._tails.get(name) or await self._load(name, ())
+                self._tails[name] = tail
+        tail.holders += 1
+        return tail
+
+    def release(self, tail: Tail) -> None:
+        """Let go of a tail; the last holder of a settled one takes it out of memory."""
+        tail.holders -= 1
+        self._forget_unused(tail)
+
+    def create(self, name: str, *, history: History | None = None, principal: str = "") -> tuple[Tail, CreateStream]:
+        """Return a new stream's tail, held until `release`, and the row that its first append must carry."""
+        salt = new_salt()
+        tail = Tail(name, self.engine.epoch(salt), history=history, principal=principal)
+        tail.holders += 1
+        self._tails[name] = tail
+        return tail, CreateStream(salt)
+
+    def wake_all(self) -> None:
+        """Make every subscription look at the world again."""
+        for tail in self._tails.values():
+            tail.wake()
+
+    async def _load(self, name: str, records: Sequence[Record]) -> Tail:
+        stored = await self.engine.stream(name)
+        if stored is None:
+            raise NotFound("There is no such stream.")
+        if records and records[0].seq != stored.last + 1:
+            raise NotStoring(f"Events of {name} are missing between its blocks and the journal.")
+        tail = Tail(name, stored.epoch, start=stored.first - 1, settled=stored.last, records=records)
+        if name == BROADCAST:
+            return tail
+        conversation_id = name.partition("/")[2]
+        conversation = await self.engine.conversation(conversation_id)
+        if conversation is None:
+            raise NotFound("There is no such conversation.")
+        tail.principal = conversation.principal
+        tail.history = History(conversation.conversation, conversation.outlines)
+        for reply_id in tail.history.running:
+            tail.history.messages[reply_id] = await self._redraft(tail, conversation_id, reply_id)
+        return tail
+
+    async def _redraft(self, tail: Tail, conversation_id: str, reply_id: str) -> Draft:
+        stored = await self.engine.reply(conversation_id, reply_id)
+        if stored is None:
+            raise NotStoring(f"Reply {reply_id} has no row.")
+        draft = Draft(stored.reply)
+        subscription = Subscription(self.engine, tail, stored.after, far_behind=None)
+        while subscription.after < tail.head:
+            records = await subscription.poll()
+            if records is BEHIND:
+                raise NotStoring(f"The events of reply {reply_id} are missing.")
+            for record in records:
+                event = record.event()
+                if isinstance(event, ReplyDelta | ReplyToolCall | ReplyToolResult) and event.reply_id == reply_id:
+                    draft.apply(event)
+        return draft
+
+    def _forget_unused(self, tail: Tail) -> None:
+        if not tail.holders and not tail.unsettled and self._tails.get(tail.name) is tail:
+            del self._tails[tail.name]
+
+    # Append and commit
+
+    def append(self, tail: Tail, events: Sequence[Event], rows: Sequence[Row] = ()) -> Append:
+        """Take events, and the rows that go with them, for the next commit. Never waits."""
+        append = Append(tail, events, rows, self._done)
+        tail.holders += 1
+        self._pending.append(append)
+        self._wanted.set()
+        return append
+
+    async def _commit_until_closed(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closing or self._pending:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if not self._pending and not self._due:
+                continue
+            started = loop.time()
+            await self._commit_once()
+            if not self._closing:
+                await asyncio.sleep(max(0.0, started + COMMIT_INTERVAL - loop.time()))
+
+    async def _commit_once(self) -> None:
+        appends, self._pending = self._pending, []
+        done, self._done = self._done, asyncio.Event()
+        entries = list(_number(appends))
+        due, self._due = self._due, {}
+        settlements = [
+            Settlement(name, tail.unsettled_records(), _keep_from(tail)) for name, tail in due.items() if tail.unsettled
+        ]
+        try:
+            await self.engine.commit(Commit(entries, settlements))
+        except Exception as error:
+            self._due = due | self._due
+            self._fail(appends, done, error)
+        else:
+            self.storing = True
+            self._commits += 1
+            for settlement in settlements:
+                self._settled(due[settlement.stream], settlement)
+            self._publish(appends, entries, done)
+
+    def _fail(self, appends: list[Append], done: asyncio.Event, error: Exception) -> None:
+        """Fail a commit, and all that was appended behind it: a reply whose middle is missing must not go on."""
+        self.storing = False
+        reason = error if isinstance(error, NotStoring) else NotStoring("The store did not take the write.")
+        logger.error("the store did not take a commit", exc_info=None if reason is error else error)
+        behind, self._pending = self._pending, []
+        later, self._done = self._done, asyncio.Event()
+        for append in [*appends, *behind]:
+            append.error = reason
+            self.release(append.tail)
+        done.set()
+        later.set()
+
+    def _publish(self, appends: list[Append], entries: list[Entry], done: asyncio.Event) -> None:
+        touched: dict[Tail, None] = {}
+        for append, entry in zip(appends, entries, strict=True):
+            append.tail.publish(entry.records, append.events)
+            touched[append.tail] = None
+        for tail in touched:
+            self._note_unsettled(tail)
+            tail.wake()
+        done.set()
+        for append in appends:
+            self.release(append.tail)
+        oldest = next(iter(self._since), None)
+        if oldest and self._commits - self._since[oldest] > SETTLE_LATE:
+            self._want_settled(oldest)
+
+    # Settle
+
+    def _note_unsettled(self, tail: Tail) -> None:
+        if tail.history and tail.history.deleted:
+            tail.settle(tail.head)
+            self._since.pop(tail, None)
+            self._due.pop(tail.name, None)
+        if not tail.unsettled:
+            return
+        self._since.setdefault(tail, self._commits)
+        if tail.idle or tail.unsettled >= SETTLE_EVERY:
+            self._want_settled(tail)
+
+    def _want_settled(self, tail: Tail) -> None:
+        self._due[tail.name] = tail
+        self._wanted.set()
+
+    def _settled(self, tail: Tail, settlement: Settlement) -> None:
+        del self._since[tail]
+        tail.start = max(tail.start, settlement.keep_from - 1)
+        tail.settle(settlement.records[-1].seq)
+        self._forget_unused(tail)
+
+
+def _number(appends: list[Append]) -> Iterator[Entry]:
+    """Give the events of one commit their numbers.
+
+    Only here, while no other commit is under way: numbers given at append would leave a hole where a commit fails.
+    """
+    now = time.time_ns() // 1_000_000
+    heads: dict[Tail, int] = {}
+    for append in appends:
+        head = heads.get(append.tail, append.tail.head)
+        append.first = head + 1
+        records = [Record.of(head + offset, now, event) for offset, event in enumerate(append.events, start=1)]
+        heads[append.tail] = head + len(records)
+        yield Entry(append.tail.name, records, append.rows)
+
+
+def _keep_from(tail: Tail) -> int:
+    return tail.head - BROADCAST_KEPT + 1 if tail.name == BROADCAST else 0

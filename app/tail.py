@@ -1,0 +1,99 @@
+"""The tail: the recent window of one stream in memory, and the wake-up that its subscriptions wait on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from app.events import Event, MessageCreated, Record, ReplyEnded
+from app.history import History, fold
+
+WINDOW = 1024
+"""How many settled records a tail keeps for readers who are a little behind."""
+
+
+class Tail:
+    """One stream as this process holds it: what is committed, and what of it is at hand.
+
+    Numbers: `start` precedes the first event that is kept at all, `settled` is the last one in a block, `head` the last
+    committed one. The window never begins after `settled`: what is not settled is readable here only, because the
+    journal is not read by stream.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        epoch: str,
+        *,
+        start: int = 0,
+        settled: int = 0,
+        records: Sequence[Record] = (),
+        history: History | None = None,
+        principal: str = "",
+    ) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.start = start
+        self.settled = settled
+        self.head = settled + len(records)
+        self.history = history
+        self.principal = principal
+        self.changed = asyncio.Event()
+        self.command = asyncio.Lock()
+        """Held by a command from its checks to its commit, so that two commands never see the same state."""
+        self.holders = 0
+        """How many subscriptions, runners, commands and appends need this tail in memory."""
+        self._floor = settled
+        self._records = list(records)
+
+    @property
+    def unsettled(self) -> int:
+        """How many committed records are not in a block yet."""
+        return self.head - self.settled
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is a conversation in which no reply is accepted or running."""
+        return self.history is not None and not self.history.running
+
+    def after(self, seq: int, limit: int = WINDOW) -> Sequence[Record] | None:
+        """Return the records that follow `seq`, at most `limit`; None when the window begins after them."""
+        if seq < self._floor:
+            return None
+        first = seq - self._floor
+        return self._records[first : first + limit]
+
+    def publish(self, records: Sequence[Record], events: Sequence[Event]) -> None:
+        """Make committed records readable. Wakes nobody: `wake` does, once per commit."""
+        self._records += records
+        self.head += len(records)
+        if self.history is None:
+            return
+        for event in events:
+            fold(self.history, event)
+            # The engine has the content of what can no longer change; memory stays bounded by what runs.
+            if isinstance(event, MessageCreated):
+                self.history.forget(event.message.id)
+            elif isinstance(event, ReplyEnded):
+                self.history.forget(event.reply_id)
+
+    def unsettled_records(self) -> Sequence[Record]:
+        """Return all records that are not in a block yet."""
+        return self._records[self.settled - self._floor :]
+
+    def settle(self, seq: int) -> None:
+        """Note that everything up to `seq` is in blocks, and let go of what lies behind the window."""
+        self.settled = seq
+        surplus = min(self.settled, self.head - WINDOW) - self._floor
+        if surplus > 0:
+            del self._records[:surplus]
+            self._floor += surplus
+
+    def wake(self) -> None:
+        """Wake all who wait on `changed`.
+
+        An event that is set and swapped, not a shared future: a future dies with the first subscriber that is
+        cancelled.
+        """
+        woken, self.changed = self.changed, asyncio.Event()
+        woken.set()
