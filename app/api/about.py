@@ -1,0 +1,69 @@
+"""What the server says of itself: its responders, limits and health, and a word for whoever opens it in a browser."""
+
+from __future__ import annotations
+
+from litestar import MediaType, Response, get
+
+from app.api.answers import json_response
+from app.api.messages import MAX_WAIT
+from app.api.node import Node
+from app.conversations import MAX_WAITING
+from app.errors import Draining, NotStoring
+
+_WELCOME = """Tickertape is running.
+
+Ask:     curl -N -H 'Content-Type: application/json' -H 'Accept: text/plain' -d '{"prompt": "Hello"}' URL/conversations
+Listen:  curl -N URL/events
+Say:     curl -H 'Content-Type: application/json' -d '{"message": "Hello, all"}' URL/send-message
+"""
+
+
+@get("/", media_type=MediaType.TEXT)
+async def welcome(node: Node) -> str:
+    """Say what this is and how to begin."""
+    return _WELCOME.replace("URL", f"http://{node.settings.host}:{node.settings.port}")
+
+
+@get("/responders")
+async def list_responders(node: Node) -> Response[bytes]:
+    """List the responders that can be asked, with the JSON Schema of their options."""
+    responders = [
+        {"name": responder.name, "description": responder.description, "options": responder.schema()}
+        for responder in node.registry
+    ]
+    return json_response(responders)
+
+
+@get("/limits")
+async def list_limits(node: Node) -> Response[bytes]:
+    """List the limits that a client can run into; sizes in bytes, times in seconds."""
+    settings = node.settings
+    return json_response(
+        {
+            "max_prompt_bytes": settings.max_prompt_bytes,
+            "max_reply_bytes": settings.max_reply_bytes,
+            "max_messages": settings.max_messages,
+            "max_running": settings.max_running,
+            "max_waiting": MAX_WAITING,
+            "max_streams": settings.max_streams,
+            "max_broadcast_bytes": settings.max_broadcast_bytes,
+            "max_wait_seconds": MAX_WAIT,
+            "reply_idle_seconds": settings.reply_idle_seconds,
+        }
+    )
+
+
+@get("/health/live")
+async def health_live() -> Response[bytes]:
+    """Say that the process answers."""
+    return json_response({"status": "live"})
+
+
+@get("/health/ready")
+async def health_ready(node: Node) -> Response[bytes]:
+    """Say whether new prompts are taken: 503 while draining, or when the last commit failed."""
+    if node.running.draining.is_set():
+        raise Draining("The server is about to end.")
+    if not node.log.storing:
+        raise NotStoring("The last commit failed.")
+    return json_response({"status": "ready"})

@@ -1,0 +1,47 @@
+"""The answers that several resources share: JSON, and the three forms of an accepted prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.types import ASGIApp
+
+from app.api.feeds import ReplyFeed, TextFeed
+from app.api.node import Node
+from app.api.requests import PRINCIPAL
+from app.api.stream import Stream
+from app.conversations import Asked
+from app.ids import Cursor
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json_response(content: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Return a JSON answer."""
+    return Response(_encode(content), status_code=status, media_type=MediaType.JSON, headers=headers)
+
+
+async def answer_asked(request: Request[Any, Any, Any], node: Node, asked: Asked, again: bool) -> ASGIApp:
+    """Answer an accepted prompt with JSON, or with its stream or text where the client accepts that rather."""
+    conversation_id = asked.conversation.id
+    headers = {"Location": f"/conversations/{conversation_id}"}
+    if again:
+        headers["Idempotency-Replayed"] = "true"
+    accepted = request.accept.best_match(["application/json", "text/event-stream", "text/plain"], "application/json")
+    if accepted == "application/json":
+        return json_response(asked, status=201, headers=headers)  # type: ignore[return-value]
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        cursor = Cursor.parse(asked.cursor)
+        after = cursor.seq if cursor else 0
+        tail.holders += 1  # for the stream, which releases it
+        feed = TextFeed if accepted == "text/plain" else ReplyFeed
+        ids = {"x-conversation-id": conversation_id, "x-reply-id": asked.reply.id}
+        return Stream(
+            node.log,
+            node.streams,
+            feed(node.log.engine, node.running, tail, after, asked.reply.id),
+            status=201,
+            headers=headers | ids,
+        )

@@ -1,0 +1,124 @@
+"""Messages and replies of a conversation: ask, page, read, wait, stop, retry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.types import ASGIApp
+
+from app.api.answers import answer_asked, json_response
+from app.api.node import Node
+from app.api.requests import PRINCIPAL, idempotency_key, query, query_number, read_json
+from app.conversations import IfRunning, Question
+from app.errors import Invalid
+from app.ids import parse_numbers, write_numbers
+from app.messages import Message
+from app.snapshots import history_of, read_page
+from app.tail import Tail
+
+MAX_WAIT = 30.0
+
+
+class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /conversations/{id}/messages`; `parent` is the head where it is absent, the root where null."""
+
+    prompt: str
+    parent: str | None | msgspec.UnsetType = msgspec.UNSET
+    responder: str | None = None
+    options: dict[str, Any] | None = None
+    if_running: IfRunning | None = None
+
+
+class Retry(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a retry; what is absent is as it was."""
+
+    responder: str | None = None
+    options: dict[str, Any] | None = None
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a stop."""
+
+
+class MessagePage(msgspec.Struct):
+    """The answer to `GET /conversations/{id}/messages`."""
+
+    messages: Sequence[Message]
+    next: str | None
+
+
+@post("/conversations/{conversation_id:str}/messages")
+async def ask(request: Request[Any, Any, Any], node: Node, conversation_id: str) -> ASGIApp:
+    """Add a prompt to a conversation."""
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        body = await read_json(request, NewMessage)
+        question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
+        key = await idempotency_key(request)
+        asked, again = await node.conversations.ask(
+            tail, question, parent=body.parent, if_running=body.if_running, key=key
+        )
+        return await answer_asked(request, node, asked, again)
+
+
+@get("/conversations/{conversation_id:str}/messages")
+async def list_messages(request: Request[Any, Any, Any], node: Node, conversation_id: str) -> Response[bytes]:
+    """Page through the messages of all branches, from the newest back; each page is in order of creation."""
+    limit = int(query_number(request, "limit", 50, 1, 100))
+    before = query(request, "before")
+    place = parse_numbers(before, 1) if before else None
+    if before and place is None:
+        raise Invalid("before is what `next` was in an earlier answer.", "before")
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        page, next_before = await read_page(node.log.engine, tail, place[0] if place else None, limit)
+        return json_response(MessagePage(page, None if next_before is None else write_numbers(next_before)))
+
+
+@get("/conversations/{conversation_id:str}/replies/{reply_id:str}")
+async def read_reply(
+    request: Request[Any, Any, Any], node: Node, conversation_id: str, reply_id: str
+) -> Response[bytes]:
+    """Read a reply, at once or when it has ended."""
+    seconds = query_number(request, "wait", 0, 0, MAX_WAIT)
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        await node.conversations.reply(tail, reply_id)
+        await _wait_for_end(node, tail, reply_id, seconds)
+        return json_response({"reply": await node.conversations.reply(tail, reply_id)})
+
+
+@post("/conversations/{conversation_id:str}/replies/{reply_id:str}/stop", status_code=200)
+async def stop_reply(
+    request: Request[Any, Any, Any], node: Node, conversation_id: str, reply_id: str
+) -> Response[bytes]:
+    """Stop a reply."""
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        await read_json(request, Nothing, optional=True)
+        await idempotency_key(request)
+        return json_response({"reply": await node.conversations.stop(tail, reply_id)})
+
+
+@post("/conversations/{conversation_id:str}/replies/{reply_id:str}/retry")
+async def retry_reply(request: Request[Any, Any, Any], node: Node, conversation_id: str, reply_id: str) -> ASGIApp:
+    """Answer a prompt anew, beside an old reply."""
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        body = await read_json(request, Retry, optional=True)
+        key = await idempotency_key(request)
+        asked, again = await node.conversations.retry(
+            tail, reply_id, responder=body.responder, options=body.options, key=key
+        )
+        return await answer_asked(request, node, asked, again)
+
+
+async def _wait_for_end(node: Node, tail: Tail, reply_id: str, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while not node.running.draining.is_set():
+                changed = tail.changed  # armed before the look: see `Subscription`
+                if not history_of(tail).messages[reply_id].live:
+                    return
+                await changed.wait()
+    except TimeoutError:
+        pass

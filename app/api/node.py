@@ -1,0 +1,26 @@
+"""What the edge needs of this process, wired together in `app.main`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.api.stream import Streams
+from app.broadcast import Broadcast
+from app.conversations import Conversations
+from app.log import Log
+from app.running import Running
+from app.settings import Settings
+from responders.registry import Registry
+
+
+@dataclass(frozen=True)
+class Node:
+    """The parts of one running process that the API calls."""
+
+    settings: Settings
+    log: Log
+    running: Running
+    conversations: Conversations
+    broadcast: Broadcast
+    registry: Registry
+    streams: Streams

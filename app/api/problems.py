@@ -1,0 +1,85 @@
+"""Problem answers (RFC 9457): what each error looks like over HTTP."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from litestar.exceptions import HTTPException
+from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
+
+from app.errors import (
+    Draining,
+    Invalid,
+    Malformed,
+    NotFound,
+    NotStoring,
+    StillRunning,
+    TickertapeError,
+    TooLarge,
+    TooMany,
+    Unsupported,
+)
+
+logger = logging.getLogger(__name__)
+
+_STATUS: dict[type[TickertapeError], HTTPStatus] = {
+    Malformed: HTTPStatus.BAD_REQUEST,
+    NotFound: HTTPStatus.NOT_FOUND,
+    StillRunning: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Unsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooMany: HTTPStatus.TOO_MANY_REQUESTS,
+    Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotStoring: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_RETRY_AFTER = {HTTPStatus.TOO_MANY_REQUESTS: "1", HTTPStatus.SERVICE_UNAVAILABLE: "2"}
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+}
+
+
+def _problem(status: HTTPStatus, detail: str, headers: dict[str, str], **more: Any) -> ProblemDetailsException:
+    if retry_after := _RETRY_AFTER.get(status):
+        headers = {**headers, "Retry-After": retry_after}
+    return ProblemDetailsException(
+        status_code=status, type_="about:blank", title=status.phrase, detail=detail, headers=headers, extra=more or None
+    )
+
+
+def _from_domain(error: TickertapeError) -> ProblemDetailsException:
+    more: dict[str, Any] = {}
+    if isinstance(error, Invalid) and error.path:
+        more["path"] = error.path
+    if isinstance(error, StillRunning):
+        more["running"] = error.running
+    # The text of a storage error may name files; people who call the API get a sentence of ours.
+    detail = "The server cannot store or read at the moment." if isinstance(error, NotStoring) else str(error)
+    return _problem(_STATUS[type(error)], detail, {}, **more)
+
+
+def _from_http(error: HTTPException) -> ProblemDetailsException:
+    status = HTTPStatus(error.status_code)
+    return _problem(status, _DETAILS.get(status, status.description or status.phrase), dict(error.headers or {}))
+
+
+def _from_anything(error: Exception) -> ProblemDetailsException:
+    logger.error("a request failed unexpectedly", exc_info=error)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server has made a mistake; its log says which.", {})
+
+
+def problem_details() -> ProblemDetailsPlugin:
+    """Return the plugin that answers every error with a problem."""
+    return ProblemDetailsPlugin(
+        ProblemDetailsConfig(
+            exception_to_problem_detail_map={
+                TickertapeError: _from_domain,
+                HTTPException: _from_http,
+                Exception: _from_anything,
+            }
+        )
+    )

@@ -1,0 +1,131 @@
+"""Reads requests: bodies, queries, headers. JSON is read by us, strictly: every byte comes from somebody unknown.
+
+`msgspec` alone accepts duplicate keys, and Litestar answers its decoding errors with 500 here and there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from litestar import Request
+
+from app.answers import Key
+from app.errors import Invalid, Malformed, Unsupported
+
+T = TypeVar("T")
+
+PRINCIPAL = "local"
+"""Who asks, until authentication exists."""
+
+
+async def read_json(request: Request[Any, Any, Any], type: type[T], *, optional: bool = False) -> T:
+    """Return a body as `type`; with `optional`, no body at all reads as `{}`.
+
+    Raises `Unsupported`, `Malformed` and `Invalid`. The cap on its size is Litestar's `request_max_body_size`.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise Unsupported(f"A body is sent as it is, without Content-Encoding: {encoding[:40]!r} is not read.")
+    body = await request.body()
+    if not body and optional:
+        body = b"{}"
+    else:
+        _check_content_type(request)
+    try:
+        return msgspec.convert(_parse(body), type)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        raise Invalid(f"{reason}.", place.rstrip("`").lstrip(".")) from error
+
+
+async def idempotency_key(request: Request[Any, Any, Any]) -> Key | None:
+    """Return the request's idempotency key, or None where it has none. Raises `Malformed`."""
+    given = request.headers.getall("idempotency-key", [])
+    if not given:
+        return None
+    key = given[0]
+    if len(given) > 1 or not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise Malformed("An Idempotency-Key is sent once and has 1 to 255 printable ASCII characters.")
+    return Key.of(PRINCIPAL, request.method, request.scope["path"], key, await request.body())
+
+
+def query(request: Request[Any, Any, Any], name: str) -> str | None:
+    """Return a query value, None where it is absent or empty. Raises `Invalid` when it is given twice."""
+    values = request.query_params.getall(name, [])
+    if len(values) > 1:
+        raise Invalid(f"{name} is given more than once.", name)
+    return values[0] or None if values else None
+
+
+def query_number(request: Request[Any, Any, Any], name: str, default: float, low: float, high: float) -> float:
+    """Return a query value that is a plain decimal number from `low` to `high`. Raises `Invalid`."""
+    text = query(request, name)
+    if text is None:
+        return default
+    plain = len(text) <= 9 and text.isascii() and text.replace(".", "", 1).isdigit()
+    if not plain or not low <= float(text) <= high:
+        raise Invalid(f"{name} is a number from {low:g} to {high:g}.", name)
+    return float(text)
+
+
+def query_choice(request: Request[Any, Any, Any], name: str, choice: str) -> bool:
+    """Return whether a query value is given; the only one it can have is `choice`. Raises `Invalid`."""
+    text = query(request, name)
+    if text not in (None, choice):
+        raise Invalid(f"{name} can only be {choice!r}.", name)
+    return text is not None
+
+
+def cursor_of(request: Request[Any, Any, Any]) -> str | None:
+    """Return the cursor as it was sent: the header, else the query; a malformed one too, which has a verdict."""
+    headers = request.headers.getall("last-event-id", [])
+    given = [value for value in headers if value] or [v for v in request.query_params.getall("after", []) if v]
+    return "\n".join(given) or None
+
+
+def _check_content_type(request: Request[Any, Any, Any]) -> None:
+    media_type, options = request.content_type
+    charset = options.get("charset", "utf-8").strip("\"'").lower()
+    if media_type.lower() != "application/json" or charset not in ("utf-8", "utf8"):
+        raise Unsupported("The body must be application/json in UTF-8.")
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"The body is not UTF-8: byte {error.start} is wrong.") from error
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+        # Lone surrogates are what JSON can spell and UTF-8 cannot hold.
+        if "\\u" in text:
+            msgspec.json.encode(value)
+    except RecursionError as error:
+        raise Malformed("The body is nested too deeply.") from error
+    except UnicodeEncodeError as error:
+        raise Malformed("The body holds half a character: a lone surrogate.") from error
+    except ValueError as error:
+        raise Malformed(f"The body is not JSON: {error}.") from error
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Invalid("The field is given more than once.", twice[:100])
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise Invalid(f"The number {text[:40]} is too large.")
+    return number

@@ -1,0 +1,181 @@
+"""Writes streams to sockets: our own ASGI response. One loop serves every stream; a `Feed` says what it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import anyio
+from litestar.types import Receive, Scope, Send
+
+from app.errors import NotFound, NotStoring
+from app.events import Record
+from app.log import Log
+from app.subscription import BEHIND, Subscription
+from app.tail import Tail
+
+PING_SECONDS = 15.0
+STALL_SECONDS = 30.0
+"""A peer that takes no byte for so long is gone, or pretends to be there."""
+SEND_BYTES = 256 * 1024
+"""About how much is handed to a socket at a time."""
+RETRY_MILLISECONDS = (1000, 3000)
+"""Drawn per stream, so that a thousand clients that were cut off together do not return together."""
+TRANSPORT = "tickertape.transport"
+"""The ASGI extension by which our server offers a connection's transport."""
+
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+_HEADERS = ((b"cache-control", b"no-store, no-transform"), (b"x-accel-buffering", b"no"))
+
+
+class Streams:
+    """How many streams are open, and how many may be."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open = 0
+
+
+class Feed(Protocol):
+    """What one stream sends beside and around its events; bytes may be empty."""
+
+    content_type: str
+    subscription: Subscription
+
+    async def opening(self) -> bytes:
+        """Return what is sent first."""
+
+    def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
+        """Yield the frames of records, in pieces of about `SEND_BYTES`."""
+
+    def notice(self) -> bytes:
+        """Return the control frames that are due."""
+
+    def ping(self) -> bytes:
+        """Return what keeps a quiet stream open."""
+
+    async def again(self) -> bytes:
+        """Return what is sent where the next events are too many or gone, after moving the subscription."""
+
+    def bye(self, reason: str) -> bytes:
+        """Return what is sent before a clean end."""
+
+    def farewell(self) -> bytes | None:
+        """Return the last thing to send when the stream is over at its head; None while it goes on."""
+
+
+class Stream:
+    """The ASGI response of a stream. It owns its hold on the tail, and leaves nothing behind when it returns."""
+
+    def __init__(
+        self, log: Log, streams: Streams, feed: Feed, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._log = log
+        self._streams = streams
+        self._feed = feed
+        self._status = status
+        self._headers = headers or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write the stream until it is over or the client is gone."""
+        self._streams.open += 1
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+                await self._write(_Socket(scope, send))
+                tasks.cancel_scope.cancel()
+        finally:
+            self._streams.open -= 1
+            self._log.release(self._feed.subscription.tail)
+
+    async def _write(self, socket: _Socket) -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+        await socket.start(self._status, [(b"content-type", self._feed.content_type.encode()), *_HEADERS, *headers])
+        if self._streams.open > self._streams.limit:
+            await socket.write(self._feed.bye("overloaded"))
+        else:
+            try:
+                await self._write_feed(socket)
+            except (NotFound, NotStoring):
+                # The response has started: what can still be said is said in the stream, and the client comes back.
+                await socket.write(self._feed.bye("deleted" if _is_deleted(self._feed.subscription.tail) else "overloaded"))
+        await socket.end()
+
+    async def _write_feed(self, socket: _Socket) -> None:
+        feed, subscription = self._feed, self._feed.subscription
+        loop = asyncio.get_running_loop()
+        ping_at = loop.time() + PING_SECONDS
+        await socket.write(await feed.opening())
+        while True:
+            changed = subscription.tail.changed  # armed before the read: see `Subscription`
+            records = await subscription.poll()
+            if records is BEHIND:
+                await socket.write(await feed.again())
+            else:
+                for piece in feed.encode(records):
+                    await socket.write(piece)
+            await socket.write(feed.notice())
+            if loop.time() >= ping_at:
+                await socket.write(feed.ping())
+                ping_at = loop.time() + PING_SECONDS
+            if not records:
+                farewell = feed.farewell()
+                if farewell is not None:
+                    return await socket.write(farewell)
+                await _wait(changed, ping_at)
+
+
+class _Socket:
+    """The sending side of one connection: it aborts a peer that takes nothing."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        extensions: Mapping[str, Any] = scope.get("extensions") or {}
+        self._transport: asyncio.WriteTransport | None = extensions.get(TRANSPORT)
+        self._send = send
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def write(self, body: bytes) -> None:
+        if not body:
+            return
+        if self._transport is None or not self._transport.get_write_buffer_size():
+            return await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        while True:
+            unsent = self._transport.get_write_buffer_size()
+            try:
+                # Our server waits before it writes, so a send that times out has written nothing.
+                async with asyncio.timeout(STALL_SECONDS):
+                    return await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            except TimeoutError:
+                if self._transport.get_write_buffer_size() >= unsent:
+                    self._transport.abort()
+                    return await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _wait(changed: asyncio.Event, deadline: float) -> None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await changed.wait()
+    except TimeoutError:
+        pass
+
+
+def _is_deleted(tail: Tail) -> bool:
+    return tail.history is not None and tail.history.deleted
+
+
+def draw_retry() -> int:
+    """Return a time to wait before a reconnect, in milliseconds."""
+    return random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing

@@ -1,0 +1,88 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import rich_click as click
+
+from app import server
+from app.errors import StartError
+from app.settings import PREFIX, Settings
+from responders.conformance import check as check_responder
+from responders.registry import LoadError, Registry, load
+
+
+class _Group(click.RichGroup):
+    """Turns what people can mend into a sentence instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (StartError, LoadError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tickertape")
+def main() -> None:
+    """The backend between a language model and the people who watch it type."""
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option per setting; an option that is not given leaves the setting to the environment."""
+    for field in reversed(msgspec.structs.fields(Settings)):
+        meta = _meta(field.type)
+        is_flag = isinstance(field.default, bool)
+        name = field.name.replace("_", "-")
+        command = click.option(
+            f"--{name}/--no-{name}" if is_flag else f"--{name}",
+            field.name,
+            default=None,
+            type=None if is_flag else str,
+            help=f"{meta}  [{PREFIX}{field.name.upper()}, default {field.default}]",
+        )(command)
+    return command
+
+
+def _meta(annotation: Any) -> str:
+    described = [item.description for item in annotation.__metadata__ if getattr(item, "description", None)]
+    return str(described[-1])
+
+
+@main.command()
+@_with_settings
+def serve(**options: Any) -> None:
+    """Run the server until a signal ends it."""
+    server.run(Settings.read(os.environ, options))
+
+
+@main.command()
+@_with_settings
+def config(**options: Any) -> None:
+    """Print all settings as they are in force."""
+    settings = Settings.read(os.environ, options)
+    for name in Settings.__struct_fields__:
+        click.echo(f"{PREFIX}{name.upper()}={getattr(settings, name)}")
+
+
+@main.command()
+def responders() -> None:
+    """List the responders that can be asked."""
+    for responder in Registry.discover("mock"):
+        click.echo(f"{responder.name}\t{responder.description}")
+
+
+@main.command()
+@click.argument("responder")
+def check(responder: str) -> None:
+    """Run the conformance cases on RESPONDER, a `module:attr` or a `file.py:attr`."""
+    outcomes = asyncio.run(check_responder(load(responder)))
+    for outcome in outcomes:
+        click.echo(f"{outcome}")
+    sys.exit(0 if all(outcome.passed for outcome in outcomes) else 1)

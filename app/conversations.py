@@ -1,0 +1,306 @@
+"""What can be done to conversations: ask, retry, stop, rename, delete. Every door calls these, and nothing else writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from app.answers import Answers, Key
+from app.engine.base import AddMessage, CreateConversation, DropConversation, Rename, Row
+from app.errors import Draining, Invalid, NotFound, StillRunning, TooLarge, TooMany
+from app.events import ConversationDeleted, ConversationUpdated, Event, MessageCreated, ReplyCreated
+from app.history import History
+from app.ids import Cursor, conversation_stream, new_id
+from app.log import Log
+from app.messages import Conversation, Message, Reply, text_message
+from app.running import Running, waits
+from app.settings import Settings
+from app.snapshots import history_of, read_message
+from app.tail import Tail
+from app.titles import check_title, first_words
+from responders.registry import Registry, UnknownResponder
+from responders.responder import OptionError, Responder
+
+MAX_WAITING = 10
+"""How many prompts may wait in one conversation."""
+
+IfRunning = Literal["queue", "interrupt"]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prompt asks for: its text, and who is to answer with which options."""
+
+    prompt: str
+    responder: str | None = None
+    options: Mapping[str, Any] = {}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a prompt: `cursor` precedes the events of the new message on the stream at `events`."""
+
+    conversation: Conversation
+    message: Message
+    reply: Reply
+    cursor: str
+    events: str
+
+
+class Conversations:
+    """The commands. Each checks everything first, and then writes one commit: all of it has happened, or nothing."""
+
+    def __init__(self, log: Log, running: Running, answers: Answers, registry: Registry, settings: Settings) -> None:
+        self._log = log
+        self._running = running
+        self._answers = answers
+        self._registry = registry
+        self._settings = settings
+
+    async def recover(self) -> None:
+        """Take up what an earlier process left: what ran ends as interrupted, what was only accepted starts."""
+        for conversation_id in await self._log.engine.unfinished():
+            async with self._log.open(conversation_stream(conversation_id)) as tail:
+                history = history_of(tail)
+                replies = [(id, history.messages[id].status) for id in history.running]
+                for reply_id, _ in (reply for reply in replies if reply[1] == "running"):
+                    self._running.interrupt(tail, reply_id)
+                for reply_id, _ in (reply for reply in replies if reply[1] == "accepted"):
+                    self._running.accept(tail, reply_id)
+
+    @asynccontextmanager
+    async def open(self, principal: str, conversation_id: str) -> AsyncIterator[Tail]:
+        """Hold a conversation of a principal. Raises `NotFound`, the same for an unknown one and a foreign one."""
+        async with self._log.open(conversation_stream(conversation_id)) as tail:
+            history_of(tail)
+            if tail.principal != principal:
+                raise NotFound("There is no such conversation.")
+            yield tail
+
+    async def create(
+        self,
+        principal: str,
+        question: Question,
+        *,
+        system: str | None = None,
+        title: str | None = None,
+        key: Key | None = None,
+    ) -> tuple[Asked, bool]:
+        """Begin a conversation; says too whether the answer was kept from an earlier request."""
+        responder = self._check(question)
+        self._check_text(system, "system")
+        async with self._answers.once(key) as kept:
+            if kept:
+                return _again(kept.answer, kept.after), True
+            now = _now()
+            prompt_title = check_title(title) if title is not None else first_words(question.prompt)
+            conversation = Conversation(
+                id=new_id(), title=prompt_title, head=None, running=(), created_at=now, updated_at=now
+            )
+            with self._running.place():
+                tail, created = self._log.create(
+                    conversation_stream(conversation.id), history=History(conversation), principal=principal
+                )
+                try:
+                    rows = [created, CreateConversation(principal, conversation)]
+                    messages = [_message("system", None, system, now)] if system is not None else []
+                    messages.append(_message("user", messages[0].id if messages else None, question.prompt, now))
+                    reply = _reply(responder, messages[-1].id, now)
+                    return await self._accept(
+                        tail, messages, reply, question.options, rows, key=key, titled=title is not None
+                    ), False
+                finally:
+                    self._log.release(tail)
+
+    async def ask(
+        self,
+        tail: Tail,
+        question: Question,
+        *,
+        parent: str | None | msgspec.UnsetType = msgspec.UNSET,
+        if_running: IfRunning | None = None,
+        key: Key | None = None,
+    ) -> tuple[Asked, bool]:
+        """Add a prompt to a conversation; says too whether the answer was kept from an earlier request."""
+        responder = self._check(question)
+        async with self._answers.once(key) as kept, tail.command:
+            if kept:
+                return _again(kept.answer, kept.after), True
+            history = history_of(tail)
+            follows = history.head if parent is msgspec.UNSET else parent
+            if follows is not None and follows not in history.messages:
+                raise Invalid("There is no such message in this conversation.", "parent")
+            self._check_room(history, 2)
+            live = follows is not None and history.messages[follows].live
+            if live and if_running is None:
+                raise StillRunning("The reply that this prompt follows has not ended.", tuple(history.running))
+            if live and if_running == "queue" and sum(waits(tail, id) for id in history.running) >= MAX_WAITING:
+                raise TooMany(f"{MAX_WAITING} prompts are waiting in this conversation, which is the limit.")
+            with self._running.place(later=live):
+                if live and follows and if_running == "interrupt":
+                    await self._running.stop(follows)
+                now = _now()
+                message = _message("user", follows, question.prompt, now)
+                reply = _reply(responder, message.id, now)
+                return await self._accept(tail, [message], reply, question.options, [], key=key), False
+
+    async def retry(
+        self,
+        tail: Tail,
+        reply_id: str,
+        *,
+        responder: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        key: Key | None = None,
+    ) -> tuple[Asked, bool]:
+        """Answer the same prompt anew, beside the old reply; what is not given is as it was for that one."""
+        async with self._answers.once(key) as kept, tail.command:
+            if kept:
+                return _again(kept.answer, kept.after), True
+            history = history_of(tail)
+            old = await self._log.engine.reply(history.id, reply_id)
+            if old is None or old.reply.parent is None:
+                raise NotFound("There is no such reply.")
+            if history.messages[reply_id].live:
+                raise StillRunning("This reply has not ended.", tuple(history.running))
+            prompt = await read_message(self._log.engine, tail, old.reply.parent)
+            if options is None:
+                options = old.options if responder in (None, old.reply.responder) else {}
+            question = Question(prompt=prompt.text, responder=responder or old.reply.responder, options=options)
+            chosen = self._responder(question)
+            self._check_room(history, 1)
+            before = history.messages[prompt.parent] if prompt.parent else None
+            with self._running.place(later=before is not None and before.live):
+                reply = _reply(chosen, prompt.id, _now())
+                return await self._accept(tail, [], reply, options, [], key=key, prompt=prompt), False
+
+    async def stop(self, tail: Tail, reply_id: str) -> Reply:
+        """Stop a reply; one that has ended stays as it is."""
+        reply = await self.reply(tail, reply_id)
+        if reply.live:
+            await self._running.stop(reply_id)
+            reply = await self.reply(tail, reply_id)
+        return reply
+
+    async def reply(self, tail: Tail, reply_id: str) -> Reply:
+        """Return a reply as it stands. Raises `NotFound`."""
+        message = await read_message(self._log.engine, tail, reply_id)
+        if not isinstance(message, Reply):
+            raise NotFound("There is no such reply.")
+        return message
+
+    async def rename(self, tail: Tail, title: str) -> Conversation:
+        """Give a conversation another title."""
+        title = check_title(title)
+        if self._running.draining.is_set():
+            raise Draining("The server is about to end.")
+        async with tail.command:
+            now = _now()
+            conversation = msgspec.structs.replace(history_of(tail).conversation(), title=title, updated_at=now)
+            await self._log.append(tail, [ConversationUpdated(conversation)], [Rename(title, now)]).committed()
+            return conversation
+
+    async def delete(self, tail: Tail) -> None:
+        """Stop what runs, and remove a conversation with all that it holds."""
+        async with tail.command:
+            history = history_of(tail)
+            for reply_id in list(history.running)[::-1]:
+                await self._running.stop(reply_id)
+            await self._log.append(tail, [ConversationDeleted()], [DropConversation()]).committed()
+
+    async def _accept(
+        self,
+        tail: Tail,
+        messages: Sequence[Message],
+        reply: Reply,
+        options: Mapping[str, Any],
+        rows: Sequence[Row],
+        *,
+        key: Key | None,
+        prompt: Message | None = None,
+        titled: bool = False,
+    ) -> Asked:
+        """Commit messages and the reply to the last of them in one transaction (G1), and start the reply."""
+        history = history_of(tail)
+        conversation = msgspec.structs.replace(
+            history.conversation(),
+            head=reply.id,
+            running=(*history.running, reply.id),
+            updated_at=reply.created_at,
+        )
+        asked = Asked(
+            conversation=conversation,
+            message=prompt or messages[-1],
+            reply=reply,
+            cursor=tail.epoch,
+            events=f"/conversations/{history.id}/events",
+        )
+        events: list[Event] = [*map(MessageCreated, messages), ReplyCreated(reply)]
+        if titled:
+            events.append(ConversationUpdated(conversation))
+        rows = [*rows, *map(AddMessage, messages), AddMessage(reply, options)]
+        if key:
+            rows.append(key.keep(msgspec.json.encode(asked)))
+        append = self._log.append(tail, events, rows)
+        await append.committed()
+        self._running.accept(tail, reply.id)
+        return _with_cursor(asked, append.first - 1)
+
+    # Checks
+
+    def _check(self, question: Question) -> Responder:
+        if not question.prompt.strip():
+            raise Invalid("A prompt must hold a character that is not white space.", "prompt")
+        self._check_text(question.prompt, "prompt")
+        return self._responder(question)
+
+    def _check_text(self, text: str | None, name: str) -> None:
+        limit = self._settings.max_prompt_bytes
+        if text is not None and len(text.encode()) > limit:
+            raise TooLarge(f"The {name} is longer than {limit} bytes.")
+
+    def _check_room(self, history: History, messages: int) -> None:
+        if len(history.messages) + messages > self._settings.max_messages:
+            raise TooLarge(f"The conversation is full: it holds {self._settings.max_messages} messages at most.")
+
+    def _responder(self, question: Question) -> Responder:
+        try:
+            responder = self._registry.get(question.responder or self._registry.default)
+            responder.parse_options(question.options)
+        except UnknownResponder as error:
+            raise Invalid(str(error), "responder") from error
+        except OptionError as error:
+            raise Invalid(str(error), f"options.{error.path}" if error.path else "options") from error
+        return responder
+
+
+def _message(role: Literal["system", "user"], parent: str | None, text: str, now: datetime) -> Message:
+    return text_message(id=new_id(), role=role, parent=parent, text=text, created_at=now)
+
+
+def _reply(responder: Responder, parent: str, now: datetime) -> Reply:
+    return Reply(
+        id=new_id(),
+        role="assistant",
+        parent=parent,
+        parts=(),
+        text="",
+        status="accepted",
+        created_at=now,
+        responder=responder.name,
+    )
+
+
+def _again(answer: bytes, after: int) -> Asked:
+    return _with_cursor(msgspec.json.decode(answer, type=Asked), after)
+
+
+def _with_cursor(asked: Asked, after: int) -> Asked:
+    # Until the commit only the epoch is known: numbers are given in it.
+    return msgspec.structs.replace(asked, cursor=str(Cursor(asked.cursor, after)))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

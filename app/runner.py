@@ -1,0 +1,291 @@
+"""The runner: the task that owns a responder's generator, writes its parts into the log, and ends the reply once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import msgspec
+
+from app.characters import Characters, cut
+from app.errors import NotStoring
+from app.events import Event, ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
+from app.engine.base import SaveReply
+from app.history import Draft
+from app.log import Append, Log
+from app.messages import Ending, Failure, Reply
+from app.tail import Tail
+from responders.base import (
+    Finish,
+    FinishReason,
+    Piece,
+    Prompt,
+    Reasoning,
+    ResponderError,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from responders.responder import Responder
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.0
+"""How long a generator may take to leave once its reply was decided; after that it is abandoned."""
+MAX_UNCOMMITTED_BYTES = 256 * 1024
+"""How much of a reply may wait for its commit before the generator has to."""
+TURN = 64
+"""After how many pieces the runner lets others run."""
+RETRY_SECONDS = 0.5
+"""How long to wait before writing again after the store did not take it."""
+_EVENT_BYTES = 128
+"""What an event costs beside its text, about."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a reply ends."""
+
+    status: Ending
+    finish_reason: FinishReason | None = None
+    error: Failure | None = None
+
+
+CANCELLED = Outcome("cancelled")
+INTERRUPTED = Outcome("interrupted")
+LENGTH = Outcome("completed", "length")
+
+
+def failed(code: str, message: str) -> Outcome:
+    """Return the outcome of a reply that failed."""
+    return Outcome("failed", None, Failure(code, message))
+
+
+class Runner:
+    """One reply's run, from its prompt to its ending.
+
+    `run` supervises: it waits for the writing task to finish or for a verdict from outside (`decide`), and then writes
+    the ending itself. So a generator that ignores its cancellation keeps its own task, never the reply.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        tail: Tail,
+        draft: Draft,
+        responder: Responder | None,
+        read_prompt: Callable[[], Awaitable[Prompt]],
+        *,
+        max_bytes: int,
+        idle_seconds: float,
+    ) -> None:
+        self._log = log
+        self._tail = tail
+        self._committed = draft
+        self._responder = responder
+        self._read_prompt = read_prompt
+        self._room = max_bytes
+        self._idle_seconds = idle_seconds
+        self._draft = Draft(draft.reply())
+        self._verdict: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._alive_at = 0.0
+        self._characters = Characters()
+        self._last: Append | None = None
+        self._uncommitted = 0
+        self._pieces = 0
+        self._prompt_words = 0
+        self._usage: Usage | None = None
+        self._finish: FinishReason = "stop"
+        self.ended = asyncio.Event()
+        """Set when the ending is committed."""
+
+    @property
+    def reply_id(self) -> str:
+        """The id of the reply."""
+        return self._committed.id
+
+    def decide(self, outcome: Outcome) -> None:
+        """Say how the reply ends, unless that is settled already."""
+        if not self._verdict.done():
+            self._verdict.set_result(outcome)
+
+    async def run(self) -> None:
+        """Write the reply and its ending; returns once the ending is committed."""
+        outcome = self._verdict.result() if self._verdict.done() else await self._supervise()
+        await self._end(outcome)
+        self.ended.set()
+
+    # Supervision
+
+    async def _supervise(self) -> Outcome:
+        loop = asyncio.get_running_loop()
+        self._alive_at = loop.time()
+        writing = asyncio.create_task(self._write(), name=f"reply-{self.reply_id}")
+        try:
+            while not writing.done() and not self._verdict.done():
+                idle_in = self._alive_at + self._idle_seconds - loop.time()
+                if idle_in <= 0:
+                    self.decide(failed("idle", f"The responder sent nothing for {self._idle_seconds:g} seconds."))
+                await asyncio.wait(
+                    {writing, self._verdict}, timeout=max(0.0, idle_in), return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            # Also when the server's end cancels this task: nothing may run on without its runner.
+            writing.cancel()
+        if not writing.done():
+            await asyncio.wait({writing}, timeout=STOP_SECONDS)
+        return self._outcome(writing)
+
+    def _outcome(self, writing: asyncio.Task[Outcome]) -> Outcome:
+        if not writing.done():
+            logger.warning("responder abandoned: it did not leave when it was stopped", extra={"reply": self.reply_id})
+        if self._verdict.done():
+            return self._verdict.result()
+        if writing.cancelled():
+            return failed("responder_error", "The responder cancelled itself.")
+        return writing.result()
+
+    async def _write(self) -> Outcome:
+        try:
+            prompt = await self._read_prompt()
+            await self._start()
+            await self._write_pieces(prompt)
+        except NotStoring:
+            return INTERRUPTED
+        except ResponderError as error:
+            return failed("responder_error", str(error) or "The responder failed.")
+        except asyncio.CancelledError:
+            raise
+        except BaseException:  # `sys.exit()` in a responder ends its reply, not the server
+            logger.exception("responder failed", extra={"reply": self.reply_id})
+            return failed("responder_error", "The responder failed; the server's log says why.")
+        return Outcome("completed", self._finish)
+
+    async def _start(self) -> None:
+        """Commit that the reply runs. Until that is stored nothing may be paid for, so it is tried until it is."""
+        while True:
+            event = ReplyStarted(self.reply_id, _now())
+            running = msgspec.structs.replace(self._committed.reply(), status="running", started_at=event.at)
+            try:
+                await self._log.append(self._tail, [event], [SaveReply(running)]).committed()
+            except NotStoring:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._draft.apply(event)
+                return
+
+    # Pieces
+
+    async def _write_pieces(self, prompt: Prompt) -> None:
+        if self._responder is None:
+            raise ResponderError("The responder of this reply is not available any more.")
+        self._prompt_words = sum(len(turn.text.split()) for turn in prompt.messages)
+        loop = asyncio.get_running_loop()
+        count = 0
+        async with aclosing(self._responder.open(prompt)) as pieces:
+            async for piece in pieces:
+                self._alive_at = loop.time()
+                self._take(piece)
+                if self._verdict.done():
+                    return
+                count += 1
+                if self._uncommitted > MAX_UNCOMMITTED_BYTES and self._last:
+                    await self._last.committed()
+                    self._uncommitted = 0
+                elif count % TURN == 0:
+                    await asyncio.sleep(0)
+        self._take_text(Text, self._characters.end(), counts=False)
+
+    def _take(self, piece: Piece) -> None:
+        if self._verdict.done():
+            return
+        if isinstance(piece, str):
+            return self._take_text(Text, piece)
+        match piece:
+            case Text(text) | Reasoning(text):
+                self._take_text(type(piece), text)
+            case ToolCall(call_id, name, arguments):
+                call_id, name, arguments = (self._fit(text) for text in (call_id, name, arguments))
+                self._append(ReplyToolCall(self.reply_id, self._draft.parts, call_id, name, arguments, self._first()))
+            case ToolResult(call_id, result):
+                call_id, result = self._fit(call_id), self._fit(result)
+                self._append(ReplyToolResult(self.reply_id, self._draft.parts, call_id, result, self._first()))
+            case Usage():
+                self._usage = msgspec.structs.replace(piece, partial=False, estimated=False)
+            case Finish(reason):
+                self._finish = reason
+            case _:
+                raise TypeError(f"a responder yields str or a Part, not {type(piece).__name__}")
+
+    def _take_text(self, kind: type[Text] | type[Reasoning], text: str, *, counts: bool = True) -> None:
+        self._pieces += counts
+        text = self._fit(self._characters.add(text))
+        if text:
+            part = self._draft.parts - 1 if self._draft.grows(kind) else self._draft.parts
+            self._append(
+                ReplyDelta(self.reply_id, part, text, "reasoning" if kind is Reasoning else None, self._first())
+            )
+
+    def _fit(self, text: str) -> str:
+        """Return as much of a text as the reply has room for, and end the reply where that is not all."""
+        fitting = cut(text, self._room)
+        self._room -= len(fitting.encode())
+        if len(fitting) < len(text):
+            self.decide(LENGTH)
+        return fitting
+
+    def _first(self) -> datetime | None:
+        return None if self._draft.parts else _now()
+
+    def _append(self, event: ReplyPiece) -> None:
+        # After a commit that failed, a later piece must not be stored: the text would have a hole.
+        if self._last and self._last.error:
+            raise self._last.error
+        self._draft.apply(event)
+        self._last = self._log.append(self._tail, [event])
+        self._uncommitted += _EVENT_BYTES + len(event.text if isinstance(event, ReplyDelta) else str(event))
+
+    # The ending
+
+    async def _end(self, outcome: Outcome) -> None:
+        while True:
+            if self._last and self._last.error:
+                # What was yielded and not stored is gone; the log holds the rest.
+                self._draft = Draft(self._committed.reply())
+                outcome = outcome if outcome.status == "cancelled" else INTERRUPTED
+            event = self._ending(outcome)
+            final = self._finished(event)
+            self._last = self._log.append(self._tail, [event], [SaveReply(final)])
+            try:
+                return await self._last.committed()
+            except NotStoring:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _ending(self, outcome: Outcome) -> ReplyEnded:
+        text = self._draft.reply().text
+        completed = outcome.status == "completed"
+        usage = self._usage or Usage(
+            self._prompt_words, self._pieces, self._prompt_words + self._pieces, estimated=True
+        )
+        return ReplyEnded(
+            reply_id=self.reply_id,
+            status=outcome.status,
+            text=text,
+            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            finish_reason=outcome.finish_reason if completed else None,
+            usage=msgspec.structs.replace(usage, partial=not completed),
+            at=_now(),
+            error=outcome.error or msgspec.UNSET,
+        )
+
+    def _finished(self, event: ReplyEnded) -> Reply:
+        self._draft.apply(event)
+        return self._draft.reply()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Responders: what writes replies. Knows nothing of the server."""
