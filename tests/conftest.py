@@ -1,0 +1,30 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture
+async def start_server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Server]]]:
+    """Start real servers, each over a folder of its own unless `data` is given; ended with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Server:
+            data = settings.pop("data", tmp_path / f"data-{len(list(tmp_path.iterdir()))}")
+            return await stack.enter_async_context(Server(data, **settings))
+
+        yield start
+
+
+@pytest.fixture
+async def server(start_server: Callable[..., Awaitable[Server]]) -> Server:
+    """A real server with the default settings."""
+    return await start_server()
