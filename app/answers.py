@@ -24,7 +24,7 @@ class Key(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, principal: str, method: str, path: str, key: str, body: bytes) -> Key:
         """Return the key of a request."""
-        scope = "\0".join((principal, method, path, key))
+        scope = f"{principal}\0{method}\0{path}\0{key}"
         return cls(hashlib.sha256(scope.encode()).digest(), hashlib.sha256(body).digest())
 
     def keep(self, answer: bytes) -> KeepAnswer:

@@ -28,6 +28,12 @@ class Characters:
         return REPLACEMENT if half else ""
 
 
+def whole(text: str) -> str:
+    """Return a text that comes in one piece, lone surrogates replaced."""
+    characters = Characters()
+    return characters.add(text) + characters.end()
+
+
 def cut(text: str, max_bytes: int) -> str:
     """Return the longest beginning of `text` that has at most `max_bytes` bytes in UTF-8."""
     if len(text) * 4 <= max_bytes:

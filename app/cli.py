@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from app import server
 from app.errors import StartError
 from app.settings import PREFIX, Settings
 from responders.conformance import check as check_responder
-from responders.registry import LoadError, Registry, load
+from responders.registry import Registry, load
+from responders.responder import LoadError
 
 
 class _Group(click.RichGroup):
@@ -82,7 +82,7 @@ def responders() -> None:
 @click.argument("responder")
 def check(responder: str) -> None:
     """Run the conformance cases on RESPONDER, a `module:attr` or a `file.py:attr`."""
-    outcomes = asyncio.run(check_responder(load(responder)))
+    outcomes = check_responder(load(responder))
     for outcome in outcomes:
         click.echo(f"{outcome}")
     sys.exit(0 if all(outcome.passed for outcome in outcomes) else 1)

@@ -1,4 +1,4 @@
-"""What can be done to conversations: ask, retry, stop, rename, delete. Every door calls these, and nothing else writes."""
+"""What can be done to conversations: ask, retry, stop, rename, delete. Every door calls these; nothing else writes."""
 
 from __future__ import annotations
 
@@ -14,39 +14,22 @@ from app.engine.base import AddMessage, CreateConversation, DropConversation, Re
 from app.errors import Draining, Invalid, NotFound, StillRunning, TooLarge, TooMany
 from app.events import ConversationDeleted, ConversationUpdated, Event, MessageCreated, ReplyCreated
 from app.history import History
-from app.ids import Cursor, conversation_stream, new_id
+from app.ids import conversation_stream, new_id
 from app.log import Log
 from app.messages import Conversation, Message, Reply, text_message
+from app.questions import Asked, Question
 from app.running import Running, waits
 from app.settings import Settings
 from app.snapshots import history_of, read_message
 from app.tail import Tail
 from app.titles import check_title, first_words
 from responders.registry import Registry, UnknownResponder
-from responders.responder import OptionError, Responder
+from responders.responder import LoadError, OptionError, Responder
 
 MAX_WAITING = 10
 """How many prompts may wait in one conversation."""
 
 IfRunning = Literal["queue", "interrupt"]
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prompt asks for: its text, and who is to answer with which options."""
-
-    prompt: str
-    responder: str | None = None
-    options: Mapping[str, Any] = {}
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a prompt: `cursor` precedes the events of the new message on the stream at `events`."""
-
-    conversation: Conversation
-    message: Message
-    reply: Reply
-    cursor: str
-    events: str
 
 
 class Conversations:
@@ -93,7 +76,7 @@ class Conversations:
         self._check_text(system, "system")
         async with self._answers.once(key) as kept:
             if kept:
-                return _again(kept.answer, kept.after), True
+                return Asked.again(kept), True
             now = _now()
             prompt_title = check_title(title) if title is not None else first_words(question.prompt)
             conversation = Conversation(
@@ -104,7 +87,7 @@ class Conversations:
                     conversation_stream(conversation.id), history=History(conversation), principal=principal
                 )
                 try:
-                    rows = [created, CreateConversation(principal, conversation)]
+                    rows: list[Row] = [created, CreateConversation(principal, conversation)]
                     messages = [_message("system", None, system, now)] if system is not None else []
                     messages.append(_message("user", messages[0].id if messages else None, question.prompt, now))
                     reply = _reply(responder, messages[-1].id, now)
@@ -119,7 +102,7 @@ class Conversations:
         tail: Tail,
         question: Question,
         *,
-        parent: str | None | msgspec.UnsetType = msgspec.UNSET,
+        parent: str | msgspec.UnsetType | None = msgspec.UNSET,
         if_running: IfRunning | None = None,
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
@@ -127,7 +110,7 @@ class Conversations:
         responder = self._check(question)
         async with self._answers.once(key) as kept, tail.command:
             if kept:
-                return _again(kept.answer, kept.after), True
+                return Asked.again(kept), True
             history = history_of(tail)
             follows = history.head if parent is msgspec.UNSET else parent
             if follows is not None and follows not in history.messages:
@@ -158,7 +141,7 @@ class Conversations:
         """Answer the same prompt anew, beside the old reply; what is not given is as it was for that one."""
         async with self._answers.once(key) as kept, tail.command:
             if kept:
-                return _again(kept.answer, kept.after), True
+                return Asked.again(kept), True
             history = history_of(tail)
             old = await self._log.engine.reply(history.id, reply_id)
             if old is None or old.reply.parent is None:
@@ -246,7 +229,7 @@ class Conversations:
         append = self._log.append(tail, events, rows)
         await append.committed()
         self._running.accept(tail, reply.id)
-        return _with_cursor(asked, append.first - 1)
+        return asked.after(append.first - 1)
 
     # Checks
 
@@ -269,10 +252,12 @@ class Conversations:
         try:
             responder = self._registry.get(question.responder or self._registry.default)
             responder.parse_options(question.options)
-        except UnknownResponder as error:
+        except (UnknownResponder, LoadError) as error:
             raise Invalid(str(error), "responder") from error
         except OptionError as error:
-            raise Invalid(str(error), f"options.{error.path}" if error.path else "options") from error
+            raise Invalid(
+                f"{error.message}.".replace("..", "."), f"options.{error.path}" if error.path else "options"
+            ) from error
         return responder
 
 
@@ -291,15 +276,6 @@ def _reply(responder: Responder, parent: str, now: datetime) -> Reply:
         created_at=now,
         responder=responder.name,
     )
-
-
-def _again(answer: bytes, after: int) -> Asked:
-    return _with_cursor(msgspec.json.decode(answer, type=Asked), after)
-
-
-def _with_cursor(asked: Asked, after: int) -> Asked:
-    # Until the commit only the epoch is known: numbers are given in it.
-    return msgspec.structs.replace(asked, cursor=str(Cursor(asked.cursor, after)))
 
 
 def _now() -> datetime:

@@ -135,7 +135,8 @@ class Record:
 
     def event(self) -> Event:
         """Return the event, decoded anew."""
-        return _decode(self.data)
+        event: Event = _decode(self.data)
+        return event
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self._facts() == other._facts()

@@ -32,7 +32,7 @@ class _Growing:
 
     __slots__ = ("kind", "pieces")
 
-    def __init__(self, kind: type[Text] | type[Reasoning], text: str) -> None:
+    def __init__(self, kind: type[Text | Reasoning], text: str) -> None:
         self.kind = kind
         self.pieces = [text]
 
@@ -87,7 +87,7 @@ class Draft:
         """How many parts there are so far."""
         return len(self._parts)
 
-    def grows(self, kind: type[Text] | type[Reasoning]) -> bool:
+    def grows(self, kind: type[Text | Reasoning]) -> bool:
         """Whether the last part is of that kind, so that another piece of it continues it."""
         last = self._parts[-1] if self._parts else None
         return isinstance(last, _Growing) and last.kind is kind

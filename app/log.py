@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Self
 from weakref import WeakValueDictionary
 
 from app.engine.base import Commit, CreateStream, Engine, Entry, Row, Settlement
@@ -67,7 +68,7 @@ class Log:
         self._closing = False
         self._committing: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Log:
+    async def __aenter__(self) -> Self:
         unsettled = await self.engine.claim()
         try:
             for name, records in unsettled.items():
@@ -204,7 +205,7 @@ class Log:
         ]
         try:
             await self.engine.commit(Commit(entries, settlements))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing of this commit may count as stored
             self._due = due | self._due
             self._fail(appends, done, error)
         else:

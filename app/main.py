@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -27,8 +26,8 @@ from app.ids import BROADCAST
 from app.log import Log
 from app.running import Running
 from app.settings import Settings
-from app.snapshots import read_prompt
-from responders.registry import LoadError, Registry
+from responders.registry import Registry, UnknownResponder
+from responders.responder import LoadError
 
 _BODY_PER_PROMPT_BYTE = 12
 """A body may hold a prompt and a system text, each byte of them spelled in six as `\\u0041`."""
@@ -71,7 +70,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
         lifespan=[lifespan],
         dependencies={"node": Provide(_node, sync_to_thread=False)},
         plugins=[problem_details()],
-        request_max_body_size=_BODY_PER_PROMPT_BYTE * max(settings.max_prompt_bytes, settings.max_broadcast_bytes) + 4096,
+        request_max_body_size=_BODY_PER_PROMPT_BYTE * max(settings.max_prompt_bytes, settings.max_broadcast_bytes)
+        + 4096,
         openapi_config=OpenAPIConfig(title="Tickertape", version="1", render_plugins=[JsonRenderPlugin()]),
         logging_config=None,
     )
@@ -85,12 +85,12 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """
     try:
         registry = Registry.discover(settings.responder)
-    except LoadError as error:
+    except (LoadError, UnknownResponder) as error:
         raise StartError(str(error)) from error
     engine = SQLiteEngine(settings.folder)
     async with Log(engine) as log, log.open(BROADCAST) as tail:
         answers = Answers(engine)
-        running = Running(log, registry, settings, partial(read_prompt, engine, registry))
+        running = Running(log, registry, settings)
         commands = Conversations(log, running, answers, registry, settings)
         channel = Broadcast(log, tail, running, answers, settings)
         await commands.recover()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
 import msgspec
 
-from app.characters import Characters, cut
-from app.errors import NotStoring
-from app.events import Event, ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
+from app.characters import Characters, cut, whole
 from app.engine.base import SaveReply
+from app.errors import NotStoring
+from app.events import ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
 from app.history import Draft
 from app.log import Append, Log
 from app.messages import Ending, Failure, Reply
@@ -78,7 +78,7 @@ class Runner:
         tail: Tail,
         draft: Draft,
         responder: Responder | None,
-        read_prompt: Callable[[], Awaitable[Prompt]],
+        read_prompt: Callable[[Responder], Awaitable[Prompt]],
         *,
         max_bytes: int,
         idle_seconds: float,
@@ -151,9 +151,12 @@ class Runner:
 
     async def _write(self) -> Outcome:
         try:
-            prompt = await self._read_prompt()
             await self._start()
-            await self._write_pieces(prompt)
+            if self._responder is None:
+                return failed("unknown_responder", "The responder of this reply is not available any more.")
+            prompt = await self._read_prompt(self._responder)
+            self._prompt_words = sum(len(turn.text.split()) for turn in prompt.messages)
+            await self._write_pieces(self._responder.open(prompt))
         except NotStoring:
             return INTERRUPTED
         except ResponderError as error:
@@ -180,14 +183,11 @@ class Runner:
 
     # Pieces
 
-    async def _write_pieces(self, prompt: Prompt) -> None:
-        if self._responder is None:
-            raise ResponderError("The responder of this reply is not available any more.")
-        self._prompt_words = sum(len(turn.text.split()) for turn in prompt.messages)
+    async def _write_pieces(self, generator: AsyncGenerator[Piece]) -> None:
         loop = asyncio.get_running_loop()
         count = 0
-        async with aclosing(self._responder.open(prompt)) as pieces:
-            async for piece in pieces:
+        async with aclosing(generator):
+            async for piece in generator:
                 self._alive_at = loop.time()
                 self._take(piece)
                 if self._verdict.done():
@@ -203,16 +203,16 @@ class Runner:
     def _take(self, piece: Piece) -> None:
         if self._verdict.done():
             return
-        if isinstance(piece, str):
-            return self._take_text(Text, piece)
         match piece:
+            case str():
+                self._take_text(Text, piece)
             case Text(text) | Reasoning(text):
                 self._take_text(type(piece), text)
             case ToolCall(call_id, name, arguments):
-                call_id, name, arguments = (self._fit(text) for text in (call_id, name, arguments))
+                call_id, name, arguments = (self._fit(whole(text)) for text in (call_id, name, arguments))
                 self._append(ReplyToolCall(self.reply_id, self._draft.parts, call_id, name, arguments, self._first()))
             case ToolResult(call_id, result):
-                call_id, result = self._fit(call_id), self._fit(result)
+                call_id, result = self._fit(whole(call_id)), self._fit(whole(result))
                 self._append(ReplyToolResult(self.reply_id, self._draft.parts, call_id, result, self._first()))
             case Usage():
                 self._usage = msgspec.structs.replace(piece, partial=False, estimated=False)
@@ -221,7 +221,7 @@ class Runner:
             case _:
                 raise TypeError(f"a responder yields str or a Part, not {type(piece).__name__}")
 
-    def _take_text(self, kind: type[Text] | type[Reasoning], text: str, *, counts: bool = True) -> None:
+    def _take_text(self, kind: type[Text | Reasoning], text: str, *, counts: bool = True) -> None:
         self._pieces += counts
         text = self._fit(self._characters.add(text))
         if text:

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from app.errors import Draining, NotStoring, TooMany
 from app.history import Draft
 from app.log import Log
 from app.runner import CANCELLED, INTERRUPTED, Outcome, Runner
 from app.settings import Settings
+from app.snapshots import read_prompt
 from app.tail import Tail
-from responders.base import Prompt
 from responders.registry import Registry, UnknownResponder
+from responders.responder import LoadError
 
 logger = logging.getLogger(__name__)
 
 STOPPED_IN_SECONDS = 5.0
 """How long a caller waits for an ending to be stored before it is told that the store does not take it."""
 
-ReadPrompt = Callable[[Tail, Draft], Awaitable[Prompt]]
-
 
 class Running:
     """Every reply of this process from its acceptance to its ending; each of them holds its stream's tail."""
 
-    def __init__(self, log: Log, registry: Registry, settings: Settings, read_prompt: ReadPrompt) -> None:
+    def __init__(self, log: Log, registry: Registry, settings: Settings) -> None:
         self.draining = asyncio.Event()
         self._log = log
         self._registry = registry
         self._settings = settings
-        self._read_prompt = read_prompt
         self._accepted: dict[str, Tail] = {}
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,14 +126,14 @@ class Running:
         assert isinstance(draft, Draft)  # noqa: S101 - it has not ended
         try:
             responder = self._registry.get(draft.reply().responder)
-        except UnknownResponder:
+        except (UnknownResponder, LoadError):
             responder = None
         runner = Runner(
             self._log,
             tail,
             draft,
             responder,
-            lambda: self._read_prompt(tail, draft),
+            partial(read_prompt, self._log.engine, tail, draft),
             max_bytes=self._settings.max_reply_bytes,
             idle_seconds=self._settings.reply_idle_seconds,
         )

@@ -35,7 +35,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request's scope with our extension in it."""
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]
 
 
 class Server(uvicorn.Server):
@@ -52,7 +52,7 @@ class Server(uvicorn.Server):
         self._draining: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin the drain, or hurry the one that has begun."""
         self._loop.call_soon_threadsafe(self._on_signal, signal.Signals(sig).name)
 

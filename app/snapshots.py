@@ -13,8 +13,7 @@ from app.ids import Cursor
 from app.messages import Conversation, Message, Outline
 from app.tail import Tail
 from responders.base import Prompt, ResponderError, Turn
-from responders.registry import Registry
-from responders.responder import OptionError
+from responders.responder import OptionError, Responder
 
 WHOLE_MESSAGES = 50
 """How many messages of the newest branch a snapshot holds whole, where they fit into `WHOLE_BYTES`."""
@@ -52,9 +51,7 @@ async def take_snapshot(engine: Engine, tail: Tail) -> tuple[Snapshot, int]:
     return Snapshot(conversation, filled, str(Cursor(tail.epoch, seq))), seq
 
 
-async def read_page(
-    engine: Engine, tail: Tail, before: int | None, limit: int
-) -> tuple[Sequence[Message], int | None]:
+async def read_page(engine: Engine, tail: Tail, before: int | None, limit: int) -> tuple[Sequence[Message], int | None]:
     """Return a page of messages, running replies as they stand, and where the page before it ends."""
     history = history_of(tail)
     stored, next_before = await engine.page(history.id, before, limit, PAGE_BYTES)
@@ -75,7 +72,7 @@ async def read_message(engine: Engine, tail: Tail, message_id: str) -> Message:
     return stored[message_id]
 
 
-async def read_prompt(engine: Engine, registry: Registry, tail: Tail, draft: Draft) -> Prompt:
+async def read_prompt(engine: Engine, tail: Tail, draft: Draft, responder: Responder) -> Prompt:
     """Return what a reply's responder is given. Raises `ResponderError` when its options are not valid any more."""
     history = history_of(tail)
     branch = history.branch(draft.parent)
@@ -83,7 +80,7 @@ async def read_prompt(engine: Engine, registry: Registry, tail: Tail, draft: Dra
     turns = [Turn(m.role, m.parts, m.text) for m in (whole[message.id] for message in branch) if m.parts]
     stored = await engine.reply(history.id, draft.id)
     try:
-        options = registry.get(draft.reply().responder).parse_options(stored.options if stored else {})
+        options = responder.parse_options(stored.options if stored else {})
     except OptionError as error:
         raise ResponderError(f"The options of this reply are not valid any more: {error}") from error
     return Prompt(

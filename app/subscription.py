@@ -41,7 +41,7 @@ class Subscription:
         records = self.tail.after(self.after)
         if records is None:
             records = await self._engine.read(self.tail.name, self.after, READ_AT_ONCE)
-            # Below the window an empty answer, or a later one, means that the events are gone: waiting would be for ever.
+            # Below the window an empty answer, or a later one, means that the events are gone: waiting would never end.
             if not records or records[0].seq != self.after + 1:
                 return BEHIND
         if records:

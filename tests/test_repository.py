@@ -30,9 +30,9 @@ LAYERS = """
     app.engine.base
     app.tail | app.engine.*
     app.subscription
-    app.log
+    app.log | app.resume
     responders.*
-    app.runner | app.codecs.* | app.snapshots | app.answers
+    app.runner | app.codecs.* | app.snapshots | app.answers | app.questions
     app.running
     app.conversations | app.broadcast
     app.api.*

@@ -12,8 +12,8 @@ from app.api.feeds import ReplyFeed, TextFeed
 from app.api.node import Node
 from app.api.requests import PRINCIPAL
 from app.api.stream import Stream
-from app.conversations import Asked
 from app.ids import Cursor
+from app.questions import Asked
 
 _encode = msgspec.json.Encoder().encode
 

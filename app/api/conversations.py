@@ -13,10 +13,10 @@ from app.api.feeds import ConversationFeed
 from app.api.node import Node
 from app.api.requests import PRINCIPAL, cursor_of, idempotency_key, query, query_choice, query_number, read_json
 from app.api.stream import Stream
-from app.conversations import Question
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
 from app.messages import Conversation
+from app.questions import Question
 from app.resume import judge
 from app.snapshots import history_of, take_snapshot
 
@@ -50,9 +50,7 @@ async def create_conversation(request: Request[Any, Any, Any], node: Node) -> AS
     body = await read_json(request, NewConversation)
     question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
     key = await idempotency_key(request)
-    asked, again = await node.conversations.create(
-        PRINCIPAL, question, system=body.system, title=body.title, key=key
-    )
+    asked, again = await node.conversations.create(PRINCIPAL, question, system=body.system, title=body.title, key=key)
     return await answer_asked(request, node, asked, again)
 
 
@@ -103,7 +101,7 @@ async def stream_conversation(request: Request[Any, Any, Any], node: Node, conve
         verdict = judge(tail, given)
         if until_idle and verdict.after == tail.head and not history_of(tail).running:
             # 204 is the one answer that stops an EventSource for good.
-            return Response(b"", status_code=204)
+            return Response(b"", status_code=204)  # type: ignore[return-value]
         tail.holders += 1  # for the stream, which releases it
         feed = ConversationFeed(
             node.log.engine, node.running, tail, verdict, from_start=from_start, until_idle=until_idle

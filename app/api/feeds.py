@@ -151,7 +151,7 @@ class TextFeed(ReplyFeed):
         """Return nothing: everything sent is the reply's text."""
         return b""
 
-    def bye(self, reason: str) -> bytes:
+    def bye(self, reason: str) -> bytes:  # noqa: ARG002 - native feeds say it
         """Return nothing: everything sent is the reply's text."""
         return b""
 

@@ -13,10 +13,11 @@ from litestar.types import ASGIApp
 from app.api.answers import answer_asked, json_response
 from app.api.node import Node
 from app.api.requests import PRINCIPAL, idempotency_key, query, query_number, read_json
-from app.conversations import IfRunning, Question
+from app.conversations import IfRunning
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
 from app.messages import Message
+from app.questions import Question
 from app.snapshots import history_of, read_page
 from app.tail import Tail
 
@@ -27,7 +28,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /conversations/{id}/messages`; `parent` is the head where it is absent, the root where null."""
 
     prompt: str
-    parent: str | None | msgspec.UnsetType = msgspec.UNSET
+    parent: str | msgspec.UnsetType | None = msgspec.UNSET
     responder: str | None = None
     options: dict[str, Any] | None = None
     if_running: IfRunning | None = None

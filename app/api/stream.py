@@ -100,7 +100,9 @@ class Stream:
                 await self._write_feed(socket)
             except (NotFound, NotStoring):
                 # The response has started: what can still be said is said in the stream, and the client comes back.
-                await socket.write(self._feed.bye("deleted" if _is_deleted(self._feed.subscription.tail) else "overloaded"))
+                await socket.write(
+                    self._feed.bye("deleted" if _is_deleted(self._feed.subscription.tail) else "overloaded")
+                )
         await socket.end()
 
     async def _write_feed(self, socket: _Socket) -> None:
@@ -143,7 +145,7 @@ class _Socket:
 
     async def write(self, body: bytes) -> None:
         if not body:
-            return
+            return None
         if self._transport is None or not self._transport.get_write_buffer_size():
             return await self._send({"type": "http.response.body", "body": body, "more_body": True})
         while True:
@@ -155,7 +157,7 @@ class _Socket:
             except TimeoutError:
                 if self._transport.get_write_buffer_size() >= unsent:
                     self._transport.abort()
-                    return await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
+                    await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -1,8 +1,8 @@
 """The native dialect: Server-Sent Events. Pure, and without state.
 
-`id`, `event` and `retry` come only from our own closed sets; whatever a user or a model wrote travels as JSON within one
-`data:` line. JSON escapes CR, LF and NUL, and only CR and LF end a line in an event stream: U+2028, U+2029 and U+0085
-may stand as they are.
+`id`, `event` and `retry` come only from our own closed sets; whatever a user or a model wrote travels as JSON within
+one `data:` line. JSON escapes CR, LF and NUL, and only CR and LF end a line in an event stream: U+2028, U+2029 and
+U+0085 may stand as they are.
 """
 
 from __future__ import annotations

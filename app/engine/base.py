@@ -1,15 +1,16 @@
 """The contract of an engine: where the log and the conversations are stored.
 
-An engine holds three things, and keeps them equal at every commit: the *journal* (the newest events of all streams, in
-commit order), the *blocks* (settled events, by stream), and the *rows* that queries read (conversations, messages,
-idempotent answers).
+An engine holds three things, and keeps them equal at every commit: the *journal* (the newest events of all streams,
+in commit order), the *blocks* (settled events, by stream), and the *rows* that queries read (conversations,
+messages, idempotent answers).
 
 Guarantees that the log builds on, asserted by `tests/engine/conformance.py` over every engine:
 
 - **One owner.** `claim` succeeds for one process at a time; for another one it raises `StartError`, and nothing has
   changed.
-- **All or nothing, and then for good.** When `commit` returns, all of it survives kill -9 and power loss. When it raises
-  `NotStoring`, none of it is visible to any later call, and the same engine takes later commits once storage works.
+- **All or nothing, and then for good.** When `commit` returns, all of it survives kill -9 and power loss. When it
+  raises `NotStoring`, none of it is visible to any later call, and the same engine takes later commits once storage
+  works.
 - **One at a time.** The log never calls `commit` while another call of it runs. Reads may run at any time, and see
   whole commits only.
 - **Settling loses nothing.** Records leave the journal only once their block is stored in the same transaction.
@@ -27,7 +28,6 @@ import msgspec
 
 from app.events import Record
 from app.messages import Conversation, Message, Outline, Reply
-
 
 ANSWERS_KEPT = timedelta(hours=24)
 """How long an idempotency record is kept; older ones may go with any commit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -40,7 +41,7 @@ def pack_block(records: Sequence[Record]) -> bytes:
     Columns of a kind lie together, times as differences: that is what compresses a token to some ten bytes.
     """
     ats = [record.at for record in records]
-    steps = [ats[0], *(later - earlier for earlier, later in zip(ats, ats[1:], strict=False))]
+    steps = [ats[0], *(later - earlier for earlier, later in pairwise(ats))]
     columns = (records[0].seq, steps, [r.type for r in records], [r.data for r in records])
     return zlib.compress(_pack(columns), _LEVEL)
 

@@ -81,7 +81,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise StartError("The database in the data folder belongs to another program.")
     if version > len(MIGRATIONS):
         raise StartError(
-            f"The database has schema version {version}, and this version of Tickertape knows {len(MIGRATIONS)} at most."
+            f"The database has schema version {version}; this version of Tickertape knows {len(MIGRATIONS)} at most."
         )
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(

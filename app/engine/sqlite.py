@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import secrets
 import sqlite3
 import threading
@@ -182,7 +181,7 @@ class SQLiteEngine:
     def _note_generation(self) -> bytes:
         """Return the store's generation: a new one when the file is not the one that it says it is (G4)."""
         db = self._require_db()
-        status = os.stat(self._path)
+        status = self._path.stat()
         place = f"{status.st_dev}:{status.st_ino}".encode()
         noted = dict(db.execute("SELECT key, value FROM meta"))
         if noted.get("place") == place:
@@ -231,7 +230,7 @@ class SQLiteEngine:
                     if isinstance(row, DropConversation):
                         unsettled.pop(entry.stream, None)
             if commit.settlements:
-                # Streams stand in the order of their first unsettled row, so the first holds the oldest row still needed.
+                # Streams stand in the order of their first unsettled row, so the first one holds the oldest row needed.
                 rows.trim_journal(db, next(iter(unsettled.values()), None))
             db.execute("COMMIT")
         except Exception as error:
