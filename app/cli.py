@@ -14,7 +14,7 @@ from app import server
 from app.errors import StartError
 from app.settings import PREFIX, Settings
 from responders.conformance import check as check_responder
-from responders.registry import Registry, load
+from responders.registry import Registry, UnknownResponder, load
 from responders.responder import LoadError
 
 
@@ -24,7 +24,7 @@ class _Group(click.RichGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (StartError, LoadError) as error:
+        except (StartError, LoadError, UnknownResponder) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -37,7 +37,6 @@ def main() -> None:
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option per setting; an option that is not given leaves the setting to the environment."""
     for field in reversed(msgspec.structs.fields(Settings)):
-        meta = _meta(field.type)
         is_flag = isinstance(field.default, bool)
         name = field.name.replace("_", "-")
         command = click.option(
@@ -45,12 +44,13 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
             field.name,
             default=None,
             type=None if is_flag else str,
-            help=f"{meta}  [{PREFIX}{field.name.upper()}, default {field.default}]",
+            metavar=None if is_flag else type(field.default).__name__.upper(),
+            help=f"{_description(field.type)} [{PREFIX}{field.name.upper()}, default {field.default}]",
         )(command)
     return command
 
 
-def _meta(annotation: Any) -> str:
+def _description(annotation: Any) -> str:
     described = [item.description for item in annotation.__metadata__ if getattr(item, "description", None)]
     return str(described[-1])
 
@@ -73,9 +73,11 @@ def config(**options: Any) -> None:
 
 @main.command()
 def responders() -> None:
-    """List the responders that can be asked."""
-    for responder in Registry.discover("mock"):
-        click.echo(f"{responder.name}\t{responder.description}")
+    """List the responders that can be asked; the default one is marked."""
+    registry = Registry.discover(Settings.read(os.environ).responder)
+    for responder in registry:
+        mark = "*" if responder.name == registry.default else " "
+        click.echo(f"{mark} {responder.name:<12} {responder.description}")
 
 
 @main.command()
@@ -84,5 +86,8 @@ def check(responder: str) -> None:
     """Run the conformance cases on RESPONDER, a `module:attr` or a `file.py:attr`."""
     outcomes = check_responder(load(responder))
     for outcome in outcomes:
-        click.echo(f"{outcome}")
-    sys.exit(0 if all(outcome.passed for outcome in outcomes) else 1)
+        verdict = "skipped" if outcome.skipped else "ok" if outcome.passed else "FAILED"
+        click.echo(f"{verdict:<8} {outcome.name}: {outcome.sentence}")
+    failures = sum(not outcome.passed for outcome in outcomes)
+    click.echo(f"{failures} of {len(outcomes)} cases failed." if failures else f"All {len(outcomes)} cases passed.")
+    sys.exit(1 if failures else 0)

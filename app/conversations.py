@@ -180,8 +180,11 @@ class Conversations:
         if self._running.draining.is_set():
             raise Draining("The server is about to end.")
         async with tail.command:
+            conversation = history_of(tail).conversation()
+            if title == conversation.title:
+                return conversation
             now = _now()
-            conversation = msgspec.structs.replace(history_of(tail).conversation(), title=title, updated_at=now)
+            conversation = msgspec.structs.replace(conversation, title=title, updated_at=now)
             await self._log.append(tail, [ConversationUpdated(conversation)], [Rename(title, now)]).committed()
             return conversation
 

@@ -75,4 +75,4 @@ def parse_numbers(text: str, count: int) -> list[int] | None:
         return None
     numbers = [int.from_bytes(packed[at : at + 8], "big") for at in range(0, len(packed), 8)]
     fits = len(packed) == 8 * count and all(number < 2**63 for number in numbers)
-    return numbers if fits else None
+    return numbers if fits and write_numbers(*numbers) == text else None

@@ -137,7 +137,7 @@ class Log:
     async def _load(self, name: str, records: Sequence[Record]) -> Tail:
         stored = await self.engine.stream(name)
         if stored is None:
-            raise NotFound("There is no such stream.")
+            raise NotFound("There is no such conversation.")  # the broadcast channel's stream always is
         if records and records[0].seq != stored.last + 1:
             raise NotStoring(f"Events of {name} are missing between its blocks and the journal.")
         tail = Tail(name, stored.epoch, start=stored.first - 1, settled=stored.last, records=records)

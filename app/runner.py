@@ -35,8 +35,9 @@ from responders.responder import Responder
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 1.0
-"""How long a generator may take to leave once its reply was decided; after that it is abandoned."""
+STOP_SECONDS = 0.8
+"""How long a generator may take to leave once its reply is decided; after that it is abandoned. The rest of the second
+that a stop may take (G10) is for the commit of the ending."""
 MAX_UNCOMMITTED_BYTES = 256 * 1024
 """How much of a reply may wait for its commit before the generator has to."""
 TURN = 64
