@@ -12,11 +12,13 @@ The contract, as the conformance cases (`tickertape check`) assert it:
 - What it yields is written in that order. A bare `str` is text; pieces of the same kind that follow each other make
   one part. `Usage` and `Finish` may be yielded at any time; they describe the reply and are no piece of it.
 - `yield` may wait: the runner asks for the next piece only when the reader side has room.
-- Stop is a cancellation: `asyncio.CancelledError` is raised at the `await` or the `yield` where the generator stands,
-  and its `finally` blocks run. It has one second to leave; what it yields later is dropped.
+- Stop is a cancellation: `asyncio.CancelledError` is raised at the `await` where the generator stands. One that stands
+  at a `yield` is closed there (`GeneratorExit`). Either way its `finally` blocks run. It has one second to leave; what
+  it yields later is dropped.
 - An exception ends the reply as `failed`. `ResponderError(message)` shows its message to the user; of any other
   exception the user sees a fixed sentence, and the traceback goes to the server's log.
-- A plain generator works too. It runs in a thread of its own, so it may block; it is closed at its next `yield`.
+- A plain generator works too. It runs in a thread of its own, a few pieces ahead of its reader, so it may block; it is
+  closed at its next `yield`.
 
 A responder with options is a class: a nested `Options` (a `msgspec.Struct`) and an async `__call__`:
 
