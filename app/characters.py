@@ -15,6 +15,7 @@ class Characters:
 
     def add(self, text: str) -> str:
         """Return `text` in whole characters; a high surrogate at its end waits for the next piece."""
+        text = str.__str__(text)  # the plain text of a subclass, which encoders refuse
         if text.isascii() and not self._half:
             return text
         text, self._half = self._half + text, ""

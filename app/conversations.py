@@ -149,9 +149,11 @@ class Conversations:
             if history.messages[reply_id].live:
                 raise StillRunning("This reply has not ended.", tuple(history.running))
             prompt = await read_message(self._log.engine, tail, old.reply.parent)
+            if responder is None:
+                responder = old.reply.responder
             if options is None:
-                options = old.options if responder in (None, old.reply.responder) else {}
-            question = Question(prompt=prompt.text, responder=responder or old.reply.responder, options=options)
+                options = old.options if responder == old.reply.responder else {}
+            question = Question(prompt=prompt.text, responder=responder, options=options)
             chosen = self._responder(question)
             self._check_room(history, 1)
             before = history.messages[prompt.parent] if prompt.parent else None
@@ -169,7 +171,8 @@ class Conversations:
 
     async def reply(self, tail: Tail, reply_id: str) -> Reply:
         """Return a reply as it stands. Raises `NotFound`."""
-        message = await read_message(self._log.engine, tail, reply_id)
+        known = history_of(tail).messages.get(reply_id)
+        message = await read_message(self._log.engine, tail, reply_id) if known else None
         if not isinstance(message, Reply):
             raise NotFound("There is no such reply.")
         return message
@@ -253,7 +256,8 @@ class Conversations:
 
     def _responder(self, question: Question) -> Responder:
         try:
-            responder = self._registry.get(question.responder or self._registry.default)
+            name = self._registry.default if question.responder is None else question.responder
+            responder = self._registry.get(name)
             responder.parse_options(question.options)
         except (UnknownResponder, LoadError) as error:
             raise Invalid(str(error), "responder") from error

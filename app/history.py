@@ -95,14 +95,15 @@ class Draft:
     def apply(self, event: ReplyStarted | ReplyPiece | ReplyEnded) -> None:
         """Take in one event of this reply."""
         match event:
-            case ReplyStarted():
-                self._reply = msgspec.structs.replace(self._reply, status="running", started_at=event.at)
             case ReplyDelta():
                 self._delta(event)
             case ReplyToolCall():
                 self._parts.append(ToolCall(event.call_id, event.name, event.arguments))
             case ReplyToolResult():
                 self._parts.append(ToolResult(event.call_id, event.result))
+            case ReplyStarted():
+                self._reply = msgspec.structs.replace(self._reply, status="running", started_at=event.at)
+                return
             case ReplyEnded():
                 self._reply = msgspec.structs.replace(
                     self._reply,
@@ -112,7 +113,8 @@ class Draft:
                     usage=event.usage,
                     error=None if event.error is msgspec.UNSET else event.error,
                 )
-        if not isinstance(event, ReplyStarted | ReplyEnded) and event.at is not None:
+                return
+        if event.at is not None:
             self._reply = msgspec.structs.replace(self._reply, first_token_at=event.at)
 
     def reply(self) -> Reply:
@@ -180,13 +182,13 @@ class History:
 def fold(history: History, event: Event) -> None:
     """Bring a history forward by one event. No I/O, no clock: the same events give the same history everywhere."""
     match event:
+        case ReplyDelta() | ReplyToolCall() | ReplyToolResult() | ReplyStarted():
+            _draft(history, event.reply_id).apply(event)
         case MessageCreated(message):
             _add(history, message, message.created_at)
         case ReplyCreated(reply):
             _add(history, Draft(reply), reply.created_at)
             history.running.append(reply.id)
-        case ReplyStarted() | ReplyDelta() | ReplyToolCall() | ReplyToolResult():
-            _draft(history, event.reply_id).apply(event)
         case ReplyEnded():
             draft = _draft(history, event.reply_id)
             draft.apply(event)

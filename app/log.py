@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Self
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from app.engine.base import Commit, CreateStream, Engine, Entry, Row, Settlement
-from app.errors import NotFound, NotStoring
+from app.errors import NotFound, NotStoring, StartError
 from app.events import Event, Record, ReplyDelta, ReplyToolCall, ReplyToolResult
 from app.history import Draft, History
 from app.ids import BROADCAST, new_salt
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 COMMIT_INTERVAL = 0.005
 """Seconds from one commit to the next on a busy server; a quiet one commits at once."""
+PROBE_INTERVAL = 0.5
+"""Seconds between tries while the store takes no commit, so that it is found to work again though nobody writes."""
 SETTLE_EVERY = 1000
 """How many unsettled records of one stream make it due for settling although replies still run in it."""
 SETTLE_LATE = 2000
@@ -33,11 +37,13 @@ BROADCAST_KEPT = 10_000
 class Append:
     """Events on their way into one stream; `first` is the number of the first one, once it is committed."""
 
-    __slots__ = ("_done", "error", "events", "first", "rows", "tail")
+    __slots__ = ("_done", "error", "events", "first", "records", "rows", "tail")
 
     def __init__(self, tail: Tail, events: Sequence[Event], rows: Sequence[Row], done: asyncio.Event) -> None:
         self.tail = tail
         self.events = events
+        # Encoded here: an event that cannot be fails its caller, and never the commit that it would share.
+        self.records = [Record.of(0, 0, event) for event in events]
         self.rows = rows
         self.first = 0
         self.error: NotStoring | None = None
@@ -69,21 +75,13 @@ class Log:
         self._committing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        unsettled = await self.engine.claim()
         try:
-            for name, records in unsettled.items():
-                self._tails[name] = tail = await self._load(name, records)
-                self._note_unsettled(tail)
-        except BaseException:
-            await self.engine.close()
+            await self._start(await self.engine.claim())
+        except BaseException as error:
+            await self.__aexit__()
+            if isinstance(error, NotFound | NotStoring):
+                raise StartError(f"The log cannot be taken up: {error}") from error
             raise
-        self._committing = asyncio.create_task(self._commit_until_closed(), name="log-commit")
-        if await self.engine.stream(BROADCAST) is None:
-            tail, created = self.create(BROADCAST)
-            try:
-                await self.append(tail, (), [created]).committed()
-            finally:
-                self.release(tail)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,6 +90,17 @@ class Log:
         if self._committing:
             await self._committing
         await self.engine.close()
+
+    async def _start(self, unsettled: Mapping[str, Sequence[Record]]) -> None:
+        for name, records in unsettled.items():
+            self._tails[name] = tail = await self._load(name, records)
+            self._note_unsettled(tail)
+        self._committing = asyncio.create_task(self._commit_until_closed(), name="log-commit")
+        if await self.engine.stream(BROADCAST) is None:
+            tail, created = self.create(BROADCAST)
+            append = self.append(tail, (), [created])
+            self.release(tail)
+            await append.committed()
 
     # Streams
 
@@ -143,14 +152,16 @@ class Log:
         tail = Tail(name, stored.epoch, start=stored.first - 1, settled=stored.last, records=records)
         if name == BROADCAST:
             return tail
-        conversation_id = name.partition("/")[2]
-        conversation = await self.engine.conversation(conversation_id)
+        conversation = await self.engine.conversation(name.partition("/")[2])
         if conversation is None:
             raise NotFound("There is no such conversation.")
         tail.principal = conversation.principal
         tail.history = History(conversation.conversation, conversation.outlines)
-        for reply_id in tail.history.running:
-            tail.history.messages[reply_id] = await self._redraft(tail, conversation_id, reply_id)
+        try:
+            for reply_id in tail.history.running:
+                tail.history.messages[reply_id] = await self._redraft(tail, tail.history.id, reply_id)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise NotStoring(f"The events of {name} cannot be read: {error}.") from error
         return tail
 
     async def _redraft(self, tail: Tail, conversation_id: str, reply_id: str) -> Draft:
@@ -186,9 +197,11 @@ class Log:
     async def _commit_until_closed(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._closing or self._pending:
-            await self._wanted.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if self.storing else PROBE_INTERVAL):
+                    await self._wanted.wait()
             self._wanted.clear()
-            if not self._pending and not self._due:
+            if self.storing and not self._pending and not self._due:
                 continue
             started = loop.time()
             await self._commit_once()
@@ -198,12 +211,12 @@ class Log:
     async def _commit_once(self) -> None:
         appends, self._pending = self._pending, []
         done, self._done = self._done, asyncio.Event()
-        entries = list(_number(appends))
         due, self._due = self._due, {}
         settlements = [
             Settlement(name, tail.unsettled_records(), _keep_from(tail)) for name, tail in due.items() if tail.unsettled
         ]
         try:
+            entries = list(_number(appends))
             await self.engine.commit(Commit(entries, settlements))
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing of this commit may count as stored
             self._due = due | self._due
@@ -277,9 +290,10 @@ def _number(appends: list[Append]) -> Iterator[Entry]:
     for append in appends:
         head = heads.get(append.tail, append.tail.head)
         append.first = head + 1
-        records = [Record.of(head + offset, now, event) for offset, event in enumerate(append.events, start=1)]
-        heads[append.tail] = head + len(records)
-        yield Entry(append.tail.name, records, append.rows)
+        for seq, record in enumerate(append.records, start=append.first):
+            record.seq, record.at = seq, now
+        heads[append.tail] = head + len(append.records)
+        yield Entry(append.tail.name, append.records, append.rows)
 
 
 def _keep_from(tail: Tail) -> int:

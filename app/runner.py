@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,7 +17,7 @@ from app.errors import NotStoring
 from app.events import ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
 from app.history import Draft
 from app.log import Append, Log
-from app.messages import Ending, Failure, Reply
+from app.messages import Ending, Failure
 from app.tail import Tail
 from responders.base import (
     Finish,
@@ -42,6 +42,8 @@ MAX_UNCOMMITTED_BYTES = 256 * 1024
 """How much of a reply may wait for its commit before the generator has to."""
 TURN = 64
 """After how many pieces the runner lets others run."""
+MAX_ERROR_CHARACTERS = 1000
+"""How much of a responder's own error message is kept."""
 RETRY_SECONDS = 0.5
 """How long to wait before writing again after the store did not take it."""
 _EVENT_BYTES = 128
@@ -93,7 +95,8 @@ class Runner:
         self._idle_seconds = idle_seconds
         self._draft = Draft(draft.reply())
         self._verdict: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._alive_at = 0.0
+        self._asked_at: float | None = None
+        """Since when the responder is waited for; None while it is not its turn."""
         self._characters = Characters()
         self._last: Append | None = None
         self._uncommitted = 0
@@ -102,7 +105,7 @@ class Runner:
         self._usage: Usage | None = None
         self._finish: FinishReason = "stop"
         self.ended = asyncio.Event()
-        """Set when the ending is committed."""
+        """Set when the ending is committed, or the reply is left to the next start."""
 
     @property
     def reply_id(self) -> str:
@@ -115,20 +118,21 @@ class Runner:
             self._verdict.set_result(outcome)
 
     async def run(self) -> None:
-        """Write the reply and its ending; returns once the ending is committed."""
+        """Write the reply and its ending, once. Interrupted before its start is stored, it stays accepted."""
         outcome = self._verdict.result() if self._verdict.done() else await self._supervise()
-        await self._end(outcome)
+        if outcome != INTERRUPTED or await self._has_started():
+            await self._end(outcome)
         self.ended.set()
 
     # Supervision
 
     async def _supervise(self) -> Outcome:
         loop = asyncio.get_running_loop()
-        self._alive_at = loop.time()
         writing = asyncio.create_task(self._write(), name=f"reply-{self.reply_id}")
         try:
             while not writing.done() and not self._verdict.done():
-                idle_in = self._alive_at + self._idle_seconds - loop.time()
+                asked_at = loop.time() if self._asked_at is None else self._asked_at
+                idle_in = asked_at + self._idle_seconds - loop.time()
                 if idle_in <= 0:
                     self.decide(failed("idle", f"The responder sent nothing for {self._idle_seconds:g} seconds."))
                 await asyncio.wait(
@@ -161,7 +165,7 @@ class Runner:
         except NotStoring:
             return INTERRUPTED
         except ResponderError as error:
-            return failed("responder_error", str(error) or "The responder failed.")
+            return failed("responder_error", whole(str(error))[:MAX_ERROR_CHARACTERS] or "The responder failed.")
         except asyncio.CancelledError:
             raise
         except BaseException:  # `sys.exit()` in a responder ends its reply, not the server
@@ -172,15 +176,21 @@ class Runner:
     async def _start(self) -> None:
         """Commit that the reply runs. Until that is stored nothing may be paid for, so it is tried until it is."""
         while True:
-            event = ReplyStarted(self.reply_id, _now())
-            running = msgspec.structs.replace(self._committed.reply(), status="running", started_at=event.at)
+            event = ReplyStarted(self.reply_id, datetime.now(UTC))
+            # Noted before the wait: a stop that comes while the start is on its way must end a reply that has started.
+            self._draft = Draft(self._committed.reply())
+            self._draft.apply(event)
+            self._last = self._log.append(self._tail, [event], [SaveReply(self._draft.reply())])
             try:
-                await self._log.append(self._tail, [event], [SaveReply(running)]).committed()
+                return await self._last.committed()
             except NotStoring:
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self._draft.apply(event)
-                return
+
+    async def _has_started(self) -> bool:
+        if self._last:
+            with suppress(NotStoring):
+                await self._last.committed()
+        return self._committed.status != "accepted"
 
     # Pieces
 
@@ -188,17 +198,19 @@ class Runner:
         loop = asyncio.get_running_loop()
         count = 0
         async with aclosing(generator):
+            self._asked_at = loop.time()
             async for piece in generator:
-                self._alive_at = loop.time()
                 self._take(piece)
                 if self._verdict.done():
                     return
                 count += 1
                 if self._uncommitted > MAX_UNCOMMITTED_BYTES and self._last:
+                    self._asked_at = None
                     await self._last.committed()
                     self._uncommitted = 0
                 elif count % TURN == 0:
                     await asyncio.sleep(0)
+                self._asked_at = loop.time()
         self._take_text(Text, self._characters.end(), counts=False)
 
     def _take(self, piece: Piece) -> None:
@@ -216,9 +228,11 @@ class Runner:
                 call_id, result = self._fit(whole(call_id)), self._fit(whole(result))
                 self._append(ReplyToolResult(self.reply_id, self._draft.parts, call_id, result, self._first()))
             case Usage():
-                self._usage = msgspec.structs.replace(piece, partial=False, estimated=False)
+                # Structs hold whatever they are given, and what is stored must be readable again.
+                counted = msgspec.convert(msgspec.structs.asdict(piece), Usage)
+                self._usage = msgspec.structs.replace(counted, partial=False, estimated=False)
             case Finish(reason):
-                self._finish = reason
+                self._finish = msgspec.convert(reason, FinishReason)
             case _:
                 raise TypeError(f"a responder yields str or a Part, not {type(piece).__name__}")
 
@@ -234,13 +248,14 @@ class Runner:
     def _fit(self, text: str) -> str:
         """Return as much of a text as the reply has room for, and end the reply where that is not all."""
         fitting = cut(text, self._room)
-        self._room -= len(fitting.encode())
+        size = len(fitting.encode())
+        self._room, self._uncommitted = self._room - size, self._uncommitted + size
         if len(fitting) < len(text):
             self.decide(LENGTH)
         return fitting
 
     def _first(self) -> datetime | None:
-        return None if self._draft.parts else _now()
+        return None if self._draft.parts else datetime.now(UTC)
 
     def _append(self, event: ReplyPiece) -> None:
         # After a commit that failed, a later piece must not be stored: the text would have a hole.
@@ -248,7 +263,7 @@ class Runner:
             raise self._last.error
         self._draft.apply(event)
         self._last = self._log.append(self._tail, [event])
-        self._uncommitted += _EVENT_BYTES + len(event.text if isinstance(event, ReplyDelta) else str(event))
+        self._uncommitted += _EVENT_BYTES
 
     # The ending
 
@@ -259,8 +274,8 @@ class Runner:
                 self._draft = Draft(self._committed.reply())
                 outcome = outcome if outcome.status == "cancelled" else INTERRUPTED
             event = self._ending(outcome)
-            final = self._finished(event)
-            self._last = self._log.append(self._tail, [event], [SaveReply(final)])
+            self._draft.apply(event)
+            self._last = self._log.append(self._tail, [event], [SaveReply(self._draft.reply())])
             try:
                 return await self._last.committed()
             except NotStoring:
@@ -279,14 +294,6 @@ class Runner:
             text_sha256=hashlib.sha256(text.encode()).hexdigest(),
             finish_reason=outcome.finish_reason if completed else None,
             usage=msgspec.structs.replace(usage, partial=not completed),
-            at=_now(),
+            at=datetime.now(UTC),
             error=outcome.error or msgspec.UNSET,
         )
-
-    def _finished(self, event: ReplyEnded) -> Reply:
-        self._draft.apply(event)
-        return self._draft.reply()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -11,7 +11,7 @@ from functools import partial
 from app.errors import Draining, NotStoring, TooMany
 from app.history import Draft
 from app.log import Log
-from app.runner import CANCELLED, INTERRUPTED, Outcome, Runner
+from app.runner import CANCELLED, INTERRUPTED, STOP_SECONDS, Outcome, Runner
 from app.settings import Settings
 from app.snapshots import read_prompt
 from app.tail import Tail
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 STOPPED_IN_SECONDS = 5.0
 """How long a caller waits for an ending to be stored before it is told that the store does not take it."""
+DRAINED_IN_SECONDS = STOP_SECONDS + 0.25
+"""The same for the server's end, which a store that takes nothing must not hold."""
 
 
 class Running:
@@ -29,6 +31,8 @@ class Running:
 
     def __init__(self, log: Log, registry: Registry, settings: Settings) -> None:
         self.draining = asyncio.Event()
+        self.drained = False
+        """Whether the drain is over: whatever has not ended in the store by now ends at the next start."""
         self._log = log
         self._registry = registry
         self._settings = settings
@@ -40,6 +44,10 @@ class Running:
 
     def __len__(self) -> int:
         return len(self._runners)
+
+    def runs(self, reply_id: str) -> bool:
+        """Whether a reply has begun to run here and has not ended."""
+        return reply_id in self._runners
 
     @contextmanager
     def place(self, *, later: bool = False) -> Iterator[None]:
@@ -72,7 +80,7 @@ class Running:
         tail.holders += 1
         self._run(tail, reply_id, INTERRUPTED)
 
-    async def stop(self, reply_id: str, outcome: Outcome = CANCELLED) -> None:
+    async def stop(self, reply_id: str, outcome: Outcome = CANCELLED, within: float = STOPPED_IN_SECONDS) -> None:
         """Stop a reply and wait for its ending to be stored; an ended one stays as it is. Raises `NotStoring`."""
         if reply_id in self._accepted:
             self._run(self._accepted.pop(reply_id), reply_id, outcome)
@@ -81,7 +89,7 @@ class Running:
             return
         runner.decide(outcome)
         try:
-            async with asyncio.timeout(STOPPED_IN_SECONDS):
+            async with asyncio.timeout(within):
                 await runner.ended.wait()
         except TimeoutError as error:
             raise NotStoring("The reply was stopped, but the store does not take its ending yet.") from error
@@ -91,6 +99,8 @@ class Running:
 
         Accepted replies that have not started stay as they are: nothing was paid for them, the next start runs them.
         """
+        if self.drained:
+            return
         self.draining.set()
         self._log.wake_all()
         hurried = asyncio.create_task(hurry.wait())
@@ -104,7 +114,10 @@ class Running:
             logger.warning("drain time is up", extra={"running": len(self._runners)})
         finally:
             hurried.cancel()
-        await asyncio.gather(*(self.stop(id, INTERRUPTED) for id in self._runners), return_exceptions=True)
+        stops = (self.stop(id, INTERRUPTED, DRAINED_IN_SECONDS) for id in self._runners)
+        await asyncio.gather(*stops, return_exceptions=True)
+        self.drained = True
+        self._log.wake_all()
 
     async def close(self) -> None:
         """Cancel what is still there; what is not ended in the store is ended by the next start."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -27,6 +28,8 @@ logger = structlog.stdlib.get_logger(__name__)
 BACKLOG = 2048
 LAST_WORDS_SECONDS = 1.0
 """How long connections may take to send their last frames after the drain."""
+LEAVE_SECONDS = 0.2
+"""How long tasks that are still there at the very end may take to leave."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -84,7 +87,29 @@ def run(settings: Settings) -> None:
     configure_logging()
     check_host(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        try:
+            runner.run(_serve(settings))
+        except ExceptionGroup as group:
+            raise _only(group) from None
+        if runner.run(_tasks_stay()):
+            # Everything is stored and closed. Closing the runner would wait for ever for these: a responder that
+            # ignores its cancellation is one.
+            os._exit(0)
+
+
+def _only(error: BaseException) -> BaseException:
+    """Return the one error in groups of one: Litestar enters our lifespan within a task group of its own."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+async def _tasks_stay() -> bool:
+    """Cancel every other task; says whether some of them go on all the same."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    return bool(others) and bool((await asyncio.wait(others, timeout=LEAVE_SECONDS))[1])
 
 
 async def _serve(settings: Settings) -> None:

@@ -54,9 +54,11 @@ async def take_snapshot(engine: Engine, tail: Tail) -> tuple[Snapshot, int]:
 async def read_page(engine: Engine, tail: Tail, before: int | None, limit: int) -> tuple[Sequence[Message], int | None]:
     """Return a page of messages, running replies as they stand, and where the page before it ends."""
     history = history_of(tail)
+    # Held over the wait: the row of a reply that ends meanwhile was read as running, and its draft knows the ending.
+    drafts = {id: history.messages[id] for id in history.running}
     stored, next_before = await engine.page(history.id, before, limit, PAGE_BYTES)
-    drafts = (history.messages.get(message.id) for message in stored)
-    page = [d.reply() if isinstance(d, Draft) else m for m, d in zip(stored, drafts, strict=True)]
+    newest = (drafts.get(message.id, history.messages.get(message.id)) for message in stored)
+    page = [d.reply() if isinstance(d, Draft) else m for m, d in zip(stored, newest, strict=True)]
     return page, next_before
 
 

@@ -6,7 +6,7 @@ from litestar import MediaType, Response, get
 
 from app.api.answers import json_response
 from app.api.messages import MAX_WAIT
-from app.api.node import Node
+from app.api.node import ThisNode
 from app.conversations import MAX_WAITING
 from app.errors import Draining, NotStoring
 
@@ -19,13 +19,13 @@ Say:     curl -H 'Content-Type: application/json' -d '{"message": "Hello, all"}'
 
 
 @get("/", media_type=MediaType.TEXT)
-async def welcome(node: Node) -> str:
+async def welcome(node: ThisNode) -> str:
     """Say what this is and how to begin."""
     return _WELCOME.replace("URL", f"http://{node.settings.host}:{node.settings.port}")
 
 
 @get("/responders")
-async def list_responders(node: Node) -> Response[bytes]:
+async def list_responders(node: ThisNode) -> Response[bytes]:
     """List the responders that can be asked, with the JSON Schema of their options."""
     responders = [
         {"name": responder.name, "description": responder.description, "options": responder.schema()}
@@ -35,7 +35,7 @@ async def list_responders(node: Node) -> Response[bytes]:
 
 
 @get("/limits")
-async def list_limits(node: Node) -> Response[bytes]:
+async def list_limits(node: ThisNode) -> Response[bytes]:
     """List the limits that a client can run into; sizes in bytes, times in seconds."""
     settings = node.settings
     return json_response(
@@ -60,7 +60,7 @@ async def health_live() -> Response[bytes]:
 
 
 @get("/health/ready")
-async def health_ready(node: Node) -> Response[bytes]:
+async def health_ready(node: ThisNode) -> Response[bytes]:
     """Say whether new prompts are taken: 503 while draining, or when the last commit failed."""
     if node.running.draining.is_set():
         raise Draining("The server is about to end.")

@@ -9,7 +9,7 @@ from litestar import MediaType, Request, Response, get, post
 from litestar.types import ASGIApp
 
 from app.api.feeds import BroadcastFeed
-from app.api.node import Node
+from app.api.node import ThisNode
 from app.api.requests import cursor_of, idempotency_key, query_choice, read_json
 from app.api.stream import Stream
 from app.resume import judge
@@ -22,7 +22,7 @@ class NewBroadcast(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @get("/events")
-async def stream_broadcast(request: Request[Any, Any, Any], node: Node) -> ASGIApp:
+async def stream_broadcast(request: Request[Any, Any, Any], node: ThisNode) -> ASGIApp:
     """Stream what is said to everybody."""
     given = cursor_of(request)
     from_start = query_choice(request, "from", "start") and given is None
@@ -34,7 +34,7 @@ async def stream_broadcast(request: Request[Any, Any, Any], node: Node) -> ASGIA
 
 
 @post("/send-message", status_code=200)
-async def send_message(request: Request[Any, Any, Any], node: Node) -> Response[str]:
+async def send_message(request: Request[Any, Any, Any], node: ThisNode) -> Response[str]:
     """Say something to everybody."""
     body = await read_json(request, NewBroadcast)
     again = await node.broadcast.say(body.message, await idempotency_key(request))

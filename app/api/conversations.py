@@ -10,8 +10,8 @@ from litestar.types import ASGIApp
 
 from app.api.answers import answer_asked, json_response
 from app.api.feeds import ConversationFeed
-from app.api.node import Node
-from app.api.requests import PRINCIPAL, cursor_of, idempotency_key, query, query_choice, query_number, read_json
+from app.api.node import PathId, ThisNode
+from app.api.requests import PRINCIPAL, cursor_of, idempotency_key, query, query_choice, query_count, read_json
 from app.api.stream import Stream
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
@@ -45,7 +45,7 @@ class ConversationPage(msgspec.Struct):
 
 
 @post("/conversations")
-async def create_conversation(request: Request[Any, Any, Any], node: Node) -> ASGIApp:
+async def create_conversation(request: Request[Any, Any, Any], node: ThisNode) -> ASGIApp:
     """Begin a conversation with a prompt."""
     body = await read_json(request, NewConversation)
     question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
@@ -55,11 +55,11 @@ async def create_conversation(request: Request[Any, Any, Any], node: Node) -> AS
 
 
 @get("/conversations")
-async def list_conversations(request: Request[Any, Any, Any], node: Node) -> Response[bytes]:
+async def list_conversations(request: Request[Any, Any, Any], node: ThisNode) -> Response[bytes]:
     """List conversations, newest activity first."""
     if query(request, "q") is not None:
         raise Invalid("Search is not available yet.", "q")
-    limit = int(query_number(request, "limit", 50, 1, 100))
+    limit = query_count(request, "limit", 50, 1, 100)
     before = query(request, "before")
     place = parse_numbers(before, 2) if before else None
     if before and place is None:
@@ -69,7 +69,7 @@ async def list_conversations(request: Request[Any, Any, Any], node: Node) -> Res
 
 
 @get("/conversations/{conversation_id:str}")
-async def read_conversation(node: Node, conversation_id: str) -> Response[bytes]:
+async def read_conversation(node: ThisNode, conversation_id: PathId) -> Response[bytes]:
     """Read a conversation as a snapshot holds it."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         snapshot, _ = await take_snapshot(node.log.engine, tail)
@@ -77,7 +77,9 @@ async def read_conversation(node: Node, conversation_id: str) -> Response[bytes]
 
 
 @patch("/conversations/{conversation_id:str}")
-async def rename_conversation(request: Request[Any, Any, Any], node: Node, conversation_id: str) -> Response[bytes]:
+async def rename_conversation(
+    request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId
+) -> Response[bytes]:
     """Give a conversation another title."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         body = await read_json(request, NewTitle)
@@ -85,14 +87,14 @@ async def rename_conversation(request: Request[Any, Any, Any], node: Node, conve
 
 
 @delete("/conversations/{conversation_id:str}")
-async def delete_conversation(node: Node, conversation_id: str) -> None:
+async def delete_conversation(node: ThisNode, conversation_id: PathId) -> None:
     """Stop what runs in a conversation, and remove it."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         await node.conversations.delete(tail)
 
 
 @get("/conversations/{conversation_id:str}/events")
-async def stream_conversation(request: Request[Any, Any, Any], node: Node, conversation_id: str) -> ASGIApp:
+async def stream_conversation(request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId) -> ASGIApp:
     """Stream a conversation: everything after a cursor, then live."""
     given = cursor_of(request)
     from_start = query_choice(request, "from", "start") and given is None

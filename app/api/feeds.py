@@ -95,8 +95,8 @@ class ConversationFeed(NativeFeed):
         if self._tail.history is not None and self._tail.history.deleted:
             return self.bye("deleted")
         history = history_of(self._tail)
-        running = any(history.messages[id].status == "running" for id in history.running)
-        if self._running.draining.is_set() and not running:
+        running = any(self._running.runs(reply_id) for reply_id in history.running)
+        if self._running.drained or (self._running.draining.is_set() and not running):
             return self.bye("drain")
         return b"" if self._until_idle and not history.running else None
 
@@ -125,7 +125,8 @@ class ReplyFeed(NativeFeed):
         reply = self._tail.history.messages[self._reply_id]
         if not reply.live:
             return b""
-        return self.bye("drain") if self._running.draining.is_set() and reply.status != "running" else None
+        waits = self._running.draining.is_set() and not self._running.runs(self._reply_id)
+        return self.bye("drain") if waits or self._running.drained else None
 
 
 class TextFeed(ReplyFeed):

@@ -11,8 +11,8 @@ from litestar import Request, Response, get, post
 from litestar.types import ASGIApp
 
 from app.api.answers import answer_asked, json_response
-from app.api.node import Node
-from app.api.requests import PRINCIPAL, idempotency_key, query, query_number, read_json
+from app.api.node import Node, PathId, ThisNode
+from app.api.requests import PRINCIPAL, idempotency_key, query, query_count, query_number, read_json
 from app.conversations import IfRunning
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
@@ -53,7 +53,7 @@ class MessagePage(msgspec.Struct):
 
 
 @post("/conversations/{conversation_id:str}/messages")
-async def ask(request: Request[Any, Any, Any], node: Node, conversation_id: str) -> ASGIApp:
+async def ask(request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId) -> ASGIApp:
     """Add a prompt to a conversation."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         body = await read_json(request, NewMessage)
@@ -66,9 +66,9 @@ async def ask(request: Request[Any, Any, Any], node: Node, conversation_id: str)
 
 
 @get("/conversations/{conversation_id:str}/messages")
-async def list_messages(request: Request[Any, Any, Any], node: Node, conversation_id: str) -> Response[bytes]:
+async def list_messages(request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId) -> Response[bytes]:
     """Page through the messages of all branches, from the newest back; each page is in order of creation."""
-    limit = int(query_number(request, "limit", 50, 1, 100))
+    limit = query_count(request, "limit", 50, 1, 100)
     before = query(request, "before")
     place = parse_numbers(before, 1) if before else None
     if before and place is None:
@@ -80,7 +80,7 @@ async def list_messages(request: Request[Any, Any, Any], node: Node, conversatio
 
 @get("/conversations/{conversation_id:str}/replies/{reply_id:str}")
 async def read_reply(
-    request: Request[Any, Any, Any], node: Node, conversation_id: str, reply_id: str
+    request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId, reply_id: PathId
 ) -> Response[bytes]:
     """Read a reply, at once or when it has ended."""
     seconds = query_number(request, "wait", 0, 0, MAX_WAIT)
@@ -92,7 +92,7 @@ async def read_reply(
 
 @post("/conversations/{conversation_id:str}/replies/{reply_id:str}/stop", status_code=200)
 async def stop_reply(
-    request: Request[Any, Any, Any], node: Node, conversation_id: str, reply_id: str
+    request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId, reply_id: PathId
 ) -> Response[bytes]:
     """Stop a reply."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
@@ -102,7 +102,9 @@ async def stop_reply(
 
 
 @post("/conversations/{conversation_id:str}/replies/{reply_id:str}/retry")
-async def retry_reply(request: Request[Any, Any, Any], node: Node, conversation_id: str, reply_id: str) -> ASGIApp:
+async def retry_reply(
+    request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId, reply_id: PathId
+) -> ASGIApp:
     """Answer a prompt anew, beside an old reply."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         body = await read_json(request, Retry, optional=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
 from app.api.stream import Streams
 from app.broadcast import Broadcast
 from app.conversations import Conversations
@@ -24,3 +27,9 @@ class Node:
     broadcast: Broadcast
     registry: Registry
     streams: Streams
+
+
+ThisNode = NamedDependency[Node]
+"""How a call asks for the node that it runs in."""
+PathId = FromPath[str]
+"""An id in a call's path."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -18,6 +20,10 @@ T = TypeVar("T")
 
 PRINCIPAL = "local"
 """Who asks, until authentication exists."""
+_LONGEST_INTEGER = 1000
+_LONGEST_PATH = 100
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
 async def read_json(request: Request[Any, Any, Any], type: type[T], *, optional: bool = False) -> T:
@@ -36,8 +42,7 @@ async def read_json(request: Request[Any, Any, Any], type: type[T], *, optional:
     try:
         return msgspec.convert(_parse(body), type)
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `$")
-        raise Invalid(f"{reason}.", place.rstrip("`").lstrip(".")) from error
+        raise _refusal(str(error)) from error
 
 
 async def idempotency_key(request: Request[Any, Any, Any]) -> Key | None:
@@ -70,6 +75,14 @@ def query_number(request: Request[Any, Any, Any], name: str, default: float, low
     return float(text)
 
 
+def query_count(request: Request[Any, Any, Any], name: str, default: int, low: int, high: int) -> int:
+    """Return a query value that is a plain whole number from `low` to `high`. Raises `Invalid`."""
+    number = query_number(request, name, default, low, high)
+    if "." in (query(request, name) or ""):
+        raise Invalid(f"{name} is a whole number from {low} to {high}.", name)
+    return int(number)
+
+
 def query_choice(request: Request[Any, Any, Any], name: str, choice: str) -> bool:
     """Return whether a query value is given; the only one it can have is `choice`. Raises `Invalid`."""
     text = query(request, name)
@@ -93,12 +106,16 @@ def _check_content_type(request: Request[Any, Any, Any]) -> None:
 
 
 def _parse(body: bytes) -> Any:
+    if body.startswith(codecs.BOM_UTF8):
+        raise Malformed("The body is not JSON: it begins with a byte order mark.")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Malformed(f"The body is not UTF-8: byte {error.start} is wrong.") from error
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_number, parse_int=_integer
+        )
         # Lone surrogates are what JSON can spell and UTF-8 cannot hold.
         if "\\u" in text:
             msgspec.json.encode(value)
@@ -116,7 +133,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise Invalid("The field is given more than once.", twice[:100])
+        raise Invalid("The field is given more than once.", twice[:_LONGEST_PATH])
     return found
 
 
@@ -127,5 +144,26 @@ def _constant(name: str) -> NoReturn:
 def _number(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise Invalid(f"The number {text[:40]} is too large.")
+        raise _too_large(text)
     return number
+
+
+def _integer(text: str) -> int:
+    # Python refuses to read more than 4,300 digits, and tells so in its own words.
+    if len(text) > _LONGEST_INTEGER:
+        raise _too_large(text)
+    return int(text)
+
+
+def _too_large(text: str) -> Invalid:
+    return Invalid(f"The number {text[:40]} is too large.")
+
+
+def _refusal(text: str) -> Invalid:
+    """Return msgspec's message, such as "Expected `str`, got `int` - at `$.prompt`", with its path taken out."""
+    if unknown := _UNKNOWN.fullmatch(text):
+        return Invalid("There is no such field here.", unknown[1][:_LONGEST_PATH])
+    if missing := _MISSING.fullmatch(text):
+        return Invalid("The field is missing.", missing[1])
+    reason, _, place = text.partition(" - at `$")
+    return Invalid(f"{reason}.", place.rstrip("`").lstrip("."))

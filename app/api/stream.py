@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import random
+import sys
+import termios
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -149,15 +152,26 @@ class _Socket:
         if self._transport is None or not self._transport.get_write_buffer_size():
             return await self._send({"type": "http.response.body", "body": body, "more_body": True})
         while True:
-            unsent = self._transport.get_write_buffer_size()
+            unsent = _unsent(self._transport)
             try:
                 # Our server waits before it writes, so a send that times out has written nothing.
                 async with asyncio.timeout(STALL_SECONDS):
                     return await self._send({"type": "http.response.body", "body": body, "more_body": True})
             except TimeoutError:
-                if self._transport.get_write_buffer_size() >= unsent:
+                if _unsent(self._transport) >= unsent:
                     self._transport.abort()
                     await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
+
+
+def _unsent(transport: asyncio.WriteTransport) -> int:
+    """Return how many bytes the peer has not taken: ours, and those that the kernel holds for it.
+
+    A slow reader empties the kernel's buffer long before ours begins to shrink.
+    """
+    held = bytearray(4)
+    if (connection := transport.get_extra_info("socket")) is not None:
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, held)
+    return transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -150,7 +150,7 @@ class Engine(Protocol):
         """Return the epoch of a stream with that salt; only after `claim`."""
 
     async def commit(self, commit: Commit) -> None:
-        """Store one commit. Raises `NotStoring`."""
+        """Store one commit; an empty one writes as well, and so tells whether the store works. Raises `NotStoring`."""
 
     async def stream(self, name: str) -> StoredStream | None:
         """Return a stream's epoch and settled range."""

@@ -31,7 +31,7 @@ def unpack_journal(row: bytes) -> list[tuple[str, list[Record]]]:
     """Return what `pack_journal` was given. Raises `Unreadable`."""
     try:
         return [(name, [Record(*fields) for fields in records]) for name, records in _unpack_journal(row)]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise Unreadable(str(error)) from error
 
 
@@ -50,7 +50,7 @@ def unpack_block(block: bytes) -> list[Record]:
     """Return what `pack_block` was given. Raises `Unreadable`."""
     try:
         first, steps, types, datas = _unpack_block(zlib.decompress(block))
-    except (zlib.error, msgspec.MsgspecError) as error:
+    except (zlib.error, msgspec.MsgspecError, UnicodeError) as error:
         raise Unreadable(str(error)) from error
     records, at = [], 0
     for offset, (step, type_, data) in enumerate(zip(steps, types, datas, strict=True)):

@@ -47,7 +47,7 @@ def settle(db: sqlite3.Connection, settlement: Settlement) -> None:
 
 def trim_journal(db: sqlite3.Connection, oldest: int | None) -> None:
     """Drop the journal's rows before `oldest`, all of them where it is None."""
-    db.execute("DELETE FROM journal WHERE ? IS NULL OR id < ?", (oldest, oldest))
+    db.execute("DELETE FROM journal WHERE id < ?", (2**63 - 1 if oldest is None else oldest,))
 
 
 def apply(db: sqlite3.Connection, entry: Entry, row: Row) -> None:

@@ -19,8 +19,8 @@ MIGRATIONS = (
         salt BLOB NOT NULL
     );
 
-    -- The newest events of all streams, a row per commit; AUTOINCREMENT because order must survive trimming.
-    CREATE TABLE journal (id INTEGER PRIMARY KEY AUTOINCREMENT, entries BLOB NOT NULL);
+    -- The newest events of all streams, a row per commit. An id may come again once all rows before it are gone.
+    CREATE TABLE journal (id INTEGER PRIMARY KEY, entries BLOB NOT NULL);
 
     CREATE TABLE blocks (
         stream INTEGER NOT NULL,

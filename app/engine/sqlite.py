@@ -124,15 +124,22 @@ class SQLiteEngine:
     # Threads
 
     async def _in_writer(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, call, *args)
+        return await self._run(self._writer, call, *args)
 
     async def _read(self, query: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._run_query, query, *args)
+        return await self._run(self._readers, self._run_query, query, *args)
+
+    async def _run(self, threads: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
+        try:
+            future = asyncio.get_running_loop().run_in_executor(threads, call, *args)
+        except RuntimeError as error:  # what an executor says once it was shut down
+            raise NotStoring("The store is closed.") from error
+        return await future
 
     def _run_query(self, query: Callable[..., T], *args: object) -> T:
         try:
             return query(self._reading_connection(), *args)
-        except (sqlite3.Error, Unreadable, msgspec.MsgspecError) as error:
+        except (sqlite3.Error, Unreadable, msgspec.MsgspecError, UnicodeError) as error:
             raise NotStoring(f"The store could not be read: {error}.") from error
 
     def _reading_connection(self) -> sqlite3.Connection:
@@ -151,19 +158,19 @@ class SQLiteEngine:
         self._lock_folder()
         try:
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            migrate(self._db)  # first: a database that is not ours stays as it is, down to its journal mode
             self._db.executescript(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
             )
-            migrate(self._db)
             if self._path.stat().st_size <= _CHECKED_AT_START:
                 problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if problem != "ok":
-                    raise sqlite3.DatabaseError(problem)
+                    raise sqlite3.DatabaseError(" ".join(problem.split()))
             self._generation = self._note_generation()
             return self._read_journal()
         except (sqlite3.OperationalError, OSError) as error:
             raise StartError(f"The database {self._path} cannot be opened for writing: {error}.") from error
-        except (sqlite3.Error, Unreadable) as error:
+        except (sqlite3.Error, Unreadable, UnicodeError) as error:
             raise StartError(
                 f"The database {self._path} is damaged ({error}). Put a copy back, or move it away to begin anew."
             ) from error
@@ -179,10 +186,14 @@ class SQLiteEngine:
             raise StartError(f"The data folder {self._folder} cannot be written: {error.strerror}.") from error
 
     def _note_generation(self) -> bytes:
-        """Return the store's generation: a new one when the file is not the one that it says it is (G4)."""
+        """Return the store's generation: a new one when the file is not the one that it says it is (G4).
+
+        A file system may give a copy the inode of what it replaces. So the lock file's change time counts, too: nothing
+        changes that file once it is made, and a folder that was put back has a new one.
+        """
         db = self._require_db()
-        status = self._path.stat()
-        place = f"{status.st_dev}:{status.st_ino}".encode()
+        file, lock = self._path.stat(), (self._folder / "lock").stat()
+        place = f"{file.st_dev}:{file.st_ino}:{lock.st_ctime_ns}".encode()
         noted = dict(db.execute("SELECT key, value FROM meta"))
         if noted.get("place") == place:
             return bytes(noted["generation"])
@@ -216,6 +227,8 @@ class SQLiteEngine:
         unsettled = dict(self._unsettled)
         try:
             db.execute("BEGIN IMMEDIATE")
+            if not commit.entries and not commit.settlements:
+                db.execute("UPDATE meta SET value = value")  # a transaction that writes nothing would prove nothing
             for settlement in commit.settlements:
                 rows.settle(db, settlement)
                 unsettled.pop(settlement.stream, None)
