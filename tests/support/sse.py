@@ -108,9 +108,13 @@ class EventStream:
         if body:
             lines.append(f"Content-Length: {len(body)}")
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
-        await writer.drain()
         stream = cls(reader, writer)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        try:
+            await writer.drain()
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        except BaseException:
+            stream.cut()
+            raise
         stream.status = int(head[0].split()[1])
         stream.headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         return stream

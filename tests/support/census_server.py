@@ -1,0 +1,99 @@
+"""`tickertape serve` that tells on SIGUSR1 what it holds: open streams, tails, tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from app import cli, main
+from app.api.node import Node
+from app.settings import Settings
+from tests.support.server import Server
+
+_open_node = main.open_node
+
+
+@asynccontextmanager
+async def open_node(settings: Settings) -> AsyncIterator[Node]:
+    async with _open_node(settings) as node:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell, node)
+        yield node
+
+
+def tell(node: Node) -> None:
+    tails = node.log._tails.values()
+    held = {
+        "streams": node.streams.open,
+        "tails": len(tails),
+        "holders": sum(tail.holders for tail in tails),
+        "tasks": len(asyncio.all_tasks()),
+    }
+    print(json.dumps({"event": "census", **held}), file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a server holds; `fds` and `threads` as the kernel counts them."""
+
+    streams: int
+    tails: int
+    holders: int
+    tasks: int
+    fds: int
+    threads: int
+
+
+class CountedServer(Server):
+    """A server that can be asked what it holds."""
+
+    def __init__(self, data: Path, **settings: object) -> None:
+        super().__init__(data, command=[sys.executable, __file__], **settings)
+
+    async def census(self) -> Census:
+        """Return what it holds now."""
+        told = len(self._censuses())
+        os.kill(self.pid, signal.SIGUSR1)
+        async with asyncio.timeout(10):
+            while len(self._censuses()) == told:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.005)
+        held = {name: count for name, count in self._censuses()[-1].items() if name != "event"}
+        fds, threads = (len(os.listdir(f"/proc/{self.pid}/{kind}")) for kind in ("fd", "task"))  # noqa: PTH208
+        return Census(**held, fds=fds, threads=threads)
+
+    async def warm_up(self) -> None:
+        """Let it make all threads and connections that it keeps."""
+        await asyncio.gather(*(self.get("/conversations") for _ in range(50)))
+
+    async def settles(self, streams: int) -> Census:
+        """Wait until as many streams are open and nothing moves any more, and return what it holds then."""
+        await self.client.aclose()
+        self.client = httpx.AsyncClient(timeout=30.0, trust_env=False)
+        async with asyncio.timeout(15):
+            last = None
+            while (census := await self.census()) != last or census.streams != streams:
+                last = census
+                await asyncio.sleep(0.1)
+        return census
+
+    def resident(self) -> int:
+        """Return its resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
+    def _censuses(self) -> list[dict[str, int]]:
+        return [entry for entry in self.log if isinstance(entry, dict) and entry.get("event") == "census"]
+
+
+if __name__ == "__main__":
+    main.open_node = open_node
+    sys.argv = ["tickertape", "serve"]
+    cli.main()

@@ -1,0 +1,284 @@
+"""An engine in memory that conforms, with controls: when it answers, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.engine.base import (
+    ANSWERS_KEPT,
+    AddMessage,
+    Commit,
+    CreateConversation,
+    CreateStream,
+    DropConversation,
+    Entry,
+    KeepAnswer,
+    Rename,
+    Row,
+    SaveReply,
+    Settlement,
+    StoredAnswer,
+    StoredConversation,
+    StoredReply,
+    StoredStream,
+)
+from app.errors import NotStoring, StartError
+from app.events import Record
+from app.ids import make_epoch
+from app.messages import Conversation, Message, Outline, Reply
+
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A conversation's rows."""
+
+    number: int
+    principal: str
+    conversation: Conversation
+    messages: Mapping[str, tuple[Message, Mapping[str, Any], int]] = field(default_factory=dict)
+
+    @property
+    def listed(self) -> Conversation:
+        running = tuple(id for id, (message, _, _) in self.messages.items() if message.live)
+        return msgspec.structs.replace(self.conversation, running=running)
+
+    @property
+    def key(self) -> tuple[datetime, int]:
+        return self.conversation.updated_at, self.number
+
+
+@dataclass(frozen=True)
+class State:
+    """All that is stored. Nothing of it is ever changed in place, so a commit is one assignment."""
+
+    salts: Mapping[str, bytes] = field(default_factory=dict)
+    journal: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    blocks: Mapping[str, tuple[tuple[Record, ...], ...]] = field(default_factory=dict)
+    chats: Mapping[str, Chat] = field(default_factory=dict)
+    answers: Mapping[bytes, tuple[KeepAnswer, int]] = field(default_factory=dict)
+    chats_made: int = 0
+
+
+class Disk:
+    """What survives an engine: hand the same one to the next."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.owned = False
+
+
+async def at_once() -> None:
+    """Let an engine answer without waiting."""
+
+
+class MemoryEngine:
+    """`pause` is awaited around commits and reads, `refuse` makes commits fail, `commits` are those taken."""
+
+    def __init__(self, disk: Disk, pause: Callable[[], Awaitable[None]] = at_once) -> None:
+        self.disk = disk
+        self.pause = pause
+        self.refuse: Callable[[Commit], bool] = lambda commit: False
+        self.commits: list[Commit] = []
+        self.committing = 0
+        self._owner = False
+
+    async def claim(self) -> dict[str, list[Record]]:
+        if self.disk.owned:
+            raise StartError("The store is in use.")
+        self.disk.owned = self._owner = True
+        return {name: list(records) for name, records in self.disk.state.journal.items() if records}
+
+    async def close(self) -> None:
+        if self._owner:
+            self.disk.owned = self._owner = False
+
+    def epoch(self, salt: bytes) -> str:
+        return make_epoch(salt, b"memory")
+
+    async def commit(self, commit: Commit) -> None:
+        self.committing += 1
+        assert self.committing == 1, "the log commits one at a time"
+        try:
+            await self.pause()
+            self._require_owner()
+            if self.refuse(commit):
+                raise NotStoring("The store was told to refuse.")
+            try:
+                self.disk.state = _apply(self.disk.state, commit)
+            except (KeyError, ValueError) as error:
+                raise NotStoring(f"The store did not take the write: {error!r}.") from error
+            self.commits.append(commit)
+            await self.pause()
+        finally:
+            self.committing -= 1
+
+    async def stream(self, name: str) -> StoredStream | None:
+        state = await self._read()
+        if name not in state.salts:
+            return None
+        blocks = state.blocks.get(name, ())
+        first, last = (blocks[0][0].seq, blocks[-1][-1].seq) if blocks else (1, 0)
+        return StoredStream(self.epoch(state.salts[name]), first, last)
+
+    async def read(self, stream: str, after: int, limit: int) -> list[Record]:
+        found: list[Record] = []
+        for block in (await self._read()).blocks.get(stream, ()):
+            found += (record for record in block if record.seq > after)
+            if len(found) >= limit:
+                break
+        await self.pause()
+        return found
+
+    async def conversation(self, conversation_id: str) -> StoredConversation | None:
+        chat = (await self._read()).chats.get(conversation_id)
+        if chat is None:
+            return None
+        outlines = [Outline(m.id, m.parent, m.role, m.status) for m, _, _ in chat.messages.values()]
+        return StoredConversation(chat.principal, chat.listed, outlines)
+
+    async def conversations(
+        self, principal: str, before: tuple[int, int] | None, limit: int
+    ) -> tuple[list[Conversation], tuple[int, int] | None]:
+        chats = [chat for chat in (await self._read()).chats.values() if chat.principal == principal]
+        keyed = sorted(((_micros(chat.key[0]), chat.number, chat) for chat in chats), key=lambda k: k[:2], reverse=True)
+        rest = [row for row in keyed if before is None or row[:2] < before]
+        return [row[2].listed for row in rest[:limit]], rest[limit - 1][:2] if len(rest) > limit else None
+
+    async def messages(
+        self, conversation_id: str, ids: Sequence[str], max_bytes: int | None = None
+    ) -> dict[str, Message]:
+        chat = (await self._read()).chats.get(conversation_id)
+        found: dict[str, Message] = {}
+        size = 0
+        for id in ids:
+            if chat is None or id not in chat.messages:
+                continue
+            message = chat.messages[id][0]
+            size += len(msgspec.json.encode(message))
+            if max_bytes is not None and size > max_bytes:
+                break
+            found[id] = message
+        return found
+
+    async def page(
+        self, conversation_id: str, before: int | None, limit: int, max_bytes: int
+    ) -> tuple[list[Message], int | None]:
+        chat = (await self._read()).chats.get(conversation_id)
+        whole = [message for message, _, _ in chat.messages.values()][:before] if chat else []
+        page: list[Message] = []
+        size = 0
+        while whole and len(page) < limit:
+            size += len(msgspec.json.encode(whole[-1]))
+            if page and size > max_bytes:
+                break
+            page.insert(0, whole.pop())
+        return page, len(whole) or None
+
+    async def reply(self, conversation_id: str, reply_id: str) -> StoredReply | None:
+        chat = (await self._read()).chats.get(conversation_id)
+        message, options, after = (chat.messages.get(reply_id) if chat else None) or (None, {}, 0)
+        return StoredReply(message, options, after) if isinstance(message, Reply) else None
+
+    async def unfinished(self) -> list[str]:
+        return [id for id, chat in (await self._read()).chats.items() if chat.listed.running]
+
+    async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:
+        kept, after = (await self._read()).answers.get(scope, (None, 0))
+        return StoredAnswer(kept.request, kept.answer, after) if kept and kept.at >= since else None
+
+    async def _read(self) -> State:
+        await self.pause()
+        self._require_owner()
+        return self.disk.state
+
+    def _require_owner(self) -> None:
+        if not self._owner:
+            raise NotStoring("The store is closed.")
+
+
+def _apply(state: State, commit: Commit) -> State:
+    for settlement in commit.settlements:
+        state = _settle(state, settlement)
+    for entry in commit.entries:
+        for row in entry.rows:
+            state = _row(state, entry, row)
+        if entry.records and entry.stream in state.salts:
+            journal = state.journal.get(entry.stream, ())
+            state = replace(state, journal={**state.journal, entry.stream: (*journal, *entry.records)})
+    return state
+
+
+def _settle(state: State, settlement: Settlement) -> State:
+    name, records = settlement.stream, tuple(settlement.records)
+    if state.journal[name] != records:
+        raise ValueError("a settlement holds all unsettled records, and nothing else")
+    new = [records[at : at + BLOCK] for at in range(0, len(records), BLOCK)]
+    kept = [block for block in (*state.blocks.get(name, ()), *new) if block[-1].seq >= settlement.keep_from]
+    return replace(state, blocks={**state.blocks, name: tuple(kept)}, journal={**state.journal, name: ()})
+
+
+def _row(state: State, entry: Entry, row: Row) -> State:
+    name = entry.stream
+    id = name.partition("/")[2]
+    after = entry.records[0].seq - 1 if entry.records else 0
+    if isinstance(row, CreateStream):
+        _refuse(name in state.salts)
+        return replace(state, salts={**state.salts, name: row.salt})
+    if isinstance(row, KeepAnswer):
+        oldest = row.at - ANSWERS_KEPT
+        kept = {scope: answer for scope, answer in state.answers.items() if answer[0].at >= oldest}
+        return replace(state, answers={**kept, row.scope: (row, after)})
+    if isinstance(row, CreateConversation):
+        _refuse(id in state.chats or name not in state.salts)
+        chat = Chat(state.chats_made, row.principal, row.conversation)
+        return replace(state, chats={**state.chats, id: chat}, chats_made=state.chats_made + 1)
+    if isinstance(row, DropConversation):
+        salts, journal, blocks, chats = (
+            {key: value for key, value in mapping.items() if key not in (name, id)}
+            for mapping in (state.salts, state.journal, state.blocks, state.chats)
+        )
+        return replace(state, salts=salts, journal=journal, blocks=blocks, chats=chats)
+    return replace(state, chats={**state.chats, id: _chat_row(state.chats[id], row, after)})
+
+
+def _chat_row(chat: Chat, row: AddMessage | SaveReply | Rename, after: int) -> Chat:
+    match row:
+        case AddMessage(message, options):
+            _refuse(message.id in chat.messages)
+            added = {**chat.messages, message.id: (message, options, after)}
+            return replace(chat, messages=added, conversation=_touch(chat, message.created_at, head=message.id))
+        case SaveReply(reply):
+            saved = {**chat.messages, reply.id: (reply, *chat.messages[reply.id][1:])}
+            ended = _touch(chat, reply.ended_at) if reply.ended_at else chat.conversation
+            return replace(chat, messages=saved, conversation=ended)
+        case Rename(title, at):
+            return replace(chat, conversation=_touch(chat, at, title=title))
+
+
+def _touch(chat: Chat, at: datetime, **changes: str) -> Conversation:
+    return msgspec.structs.replace(chat.conversation, updated_at=at, **changes)
+
+
+def _refuse(wrong: bool) -> None:
+    if wrong:
+        raise ValueError("the row is there already, or what it belongs to is not")
+
+
+def _micros(time: datetime) -> int:
+    return round(time.timestamp() * 1_000_000)
+
+
+_disks: dict[Path, Disk] = {}
+
+
+def open_disk(folder: Path) -> Disk:
+    """Return the disk that stands for a folder."""
+    return _disks.setdefault(folder, Disk())
