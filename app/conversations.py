@@ -45,7 +45,7 @@ class Conversations:
     async def recover(self) -> None:
         """Take up what an earlier process left: what ran ends as interrupted, what was only accepted starts."""
         for conversation_id in await self._log.engine.unfinished():
-            async with self._log.open(conversation_stream(conversation_id)) as tail:
+            async with self._log.tails.open(conversation_stream(conversation_id)) as tail:
                 history = history_of(tail)
                 replies = [(id, history.messages[id].status) for id in history.running]
                 for reply_id, _ in (reply for reply in replies if reply[1] == "running"):
@@ -56,7 +56,7 @@ class Conversations:
     @asynccontextmanager
     async def open(self, principal: str, conversation_id: str) -> AsyncIterator[Tail]:
         """Hold a conversation of a principal. Raises `NotFound`, the same for an unknown one and a foreign one."""
-        async with self._log.open(conversation_stream(conversation_id)) as tail:
+        async with self._log.tails.open(conversation_stream(conversation_id)) as tail:
             history_of(tail)
             if tail.principal != principal:
                 raise NotFound("There is no such conversation.")
@@ -83,7 +83,7 @@ class Conversations:
                 id=new_id(), title=prompt_title, head=None, running=(), created_at=now, updated_at=now
             )
             with self._running.place():
-                tail, created = self._log.create(
+                tail, created = self._log.tails.create(
                     conversation_stream(conversation.id), history=History(conversation), principal=principal
                 )
                 try:
@@ -91,11 +91,12 @@ class Conversations:
                     messages = [_message("system", None, system, now)] if system is not None else []
                     messages.append(_message("user", messages[0].id if messages else None, question.prompt, now))
                     reply = _reply(responder, messages[-1].id, now)
-                    return await self._accept(
-                        tail, messages, reply, question.options, rows, key=key, titled=title is not None
-                    ), False
+                    async with tail.command:
+                        return await self._accept(
+                            tail, messages, reply, question.options, rows, key=key, titled=title is not None
+                        ), False
                 finally:
-                    self._log.release(tail)
+                    self._log.tails.release(tail)
 
     async def ask(
         self,
@@ -163,7 +164,8 @@ class Conversations:
 
     async def stop(self, tail: Tail, reply_id: str) -> Reply:
         """Stop a reply; one that has ended stays as it is."""
-        reply = await self.reply(tail, reply_id)
+        async with tail.command:  # a reply is known to `Running` once the command that accepted it is over
+            reply = await self.reply(tail, reply_id)
         if reply.live:
             await self._running.stop(reply_id)
             reply = await self.reply(tail, reply_id)

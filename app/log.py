@@ -6,19 +6,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
-from weakref import WeakValueDictionary
 
-import msgspec
-
-from app.engine.base import Commit, CreateStream, Engine, Entry, Row, Settlement
+from app.engine.base import Commit, Engine, Entry, Row, Settlement
 from app.errors import NotFound, NotStoring, StartError
-from app.events import Event, Record, ReplyDelta, ReplyToolCall, ReplyToolResult
-from app.history import Draft, History
-from app.ids import BROADCAST, new_salt
-from app.subscription import BEHIND, Subscription
+from app.events import Event, Record
+from app.ids import BROADCAST
 from app.tail import Tail
+from app.tails import Tails
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +53,16 @@ class Append:
 
 
 class Log:
-    """All streams of this process; an async context manager that owns the engine and the committing task."""
+    """All streams of this process; an async context manager that owns the engine and the committing task.
+
+    `tails` are the streams in memory.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.tails = Tails(engine)
         self.storing = True
         """Whether the last commit succeeded."""
-        self._tails: dict[str, Tail] = {}
-        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pending: list[Append] = []
         self._done = asyncio.Event()
         self._due: dict[str, Tail] = {}
@@ -72,6 +70,7 @@ class Log:
         self._commits = 0
         self._wanted = asyncio.Event()
         self._closing = False
+        self._failed: NotStoring | None = None
         self._committing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,113 +87,43 @@ class Log:
         self._closing = True
         self._wanted.set()
         if self._committing:
-            await self._committing
+            await asyncio.wait({self._committing})
         await self.engine.close()
 
     async def _start(self, unsettled: Mapping[str, Sequence[Record]]) -> None:
         for name, records in unsettled.items():
-            self._tails[name] = tail = await self._load(name, records)
-            self._note_unsettled(tail)
+            self._note_unsettled(await self.tails.take_up(name, records))
         self._committing = asyncio.create_task(self._commit_until_closed(), name="log-commit")
         if await self.engine.stream(BROADCAST) is None:
-            tail, created = self.create(BROADCAST)
+            tail, created = self.tails.create(BROADCAST)
             append = self.append(tail, (), [created])
-            self.release(tail)
+            self.tails.release(tail)
             await append.committed()
-
-    # Streams
-
-    @contextlib.asynccontextmanager
-    async def open(self, name: str) -> AsyncIterator[Tail]:
-        """Hold a stream's tail. Raises `NotFound`."""
-        tail = await self.hold(name)
-        try:
-            yield tail
-        finally:
-            self.release(tail)
-
-    async def hold(self, name: str) -> Tail:
-        """Return a stream's tail, held until `release`. Raises `NotFound`."""
-        tail = self._tails.get(name)
-        if tail is None:
-            # Two tails of one stream would number the same events twice, so only one task loads it.
-            lock = self._loading.setdefault(name, asyncio.Lock())
-            async with lock:
-                tail = self._tails.get(name) or await self._load(name, ())
-                self._tails[name] = tail
-        tail.holders += 1
-        return tail
-
-    def release(self, tail: Tail) -> None:
-        """Let go of a tail; the last holder of a settled one takes it out of memory."""
-        tail.holders -= 1
-        self._forget_unused(tail)
-
-    def create(self, name: str, *, history: History | None = None, principal: str = "") -> tuple[Tail, CreateStream]:
-        """Return a new stream's tail, held until `release`, and the row that its first append must carry."""
-        salt = new_salt()
-        tail = Tail(name, self.engine.epoch(salt), history=history, principal=principal)
-        tail.holders += 1
-        self._tails[name] = tail
-        return tail, CreateStream(salt)
-
-    def wake_all(self) -> None:
-        """Make every subscription look at the world again."""
-        for tail in self._tails.values():
-            tail.wake()
-
-    async def _load(self, name: str, records: Sequence[Record]) -> Tail:
-        stored = await self.engine.stream(name)
-        if stored is None:
-            raise NotFound("There is no such conversation.")  # the broadcast channel's stream always is
-        if records and records[0].seq != stored.last + 1:
-            raise NotStoring(f"Events of {name} are missing between its blocks and the journal.")
-        tail = Tail(name, stored.epoch, start=stored.first - 1, settled=stored.last, records=records)
-        if name == BROADCAST:
-            return tail
-        conversation = await self.engine.conversation(name.partition("/")[2])
-        if conversation is None:
-            raise NotFound("There is no such conversation.")
-        tail.principal = conversation.principal
-        tail.history = History(conversation.conversation, conversation.outlines)
-        try:
-            for reply_id in tail.history.running:
-                tail.history.messages[reply_id] = await self._redraft(tail, tail.history.id, reply_id)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise NotStoring(f"The events of {name} cannot be read: {error}.") from error
-        return tail
-
-    async def _redraft(self, tail: Tail, conversation_id: str, reply_id: str) -> Draft:
-        stored = await self.engine.reply(conversation_id, reply_id)
-        if stored is None:
-            raise NotStoring(f"Reply {reply_id} has no row.")
-        draft = Draft(stored.reply)
-        subscription = Subscription(self.engine, tail, stored.after, far_behind=None)
-        while subscription.after < tail.head:
-            records = await subscription.poll()
-            if records is BEHIND:
-                raise NotStoring(f"The events of reply {reply_id} are missing.")
-            for record in records:
-                event = record.event()
-                if isinstance(event, ReplyDelta | ReplyToolCall | ReplyToolResult) and event.reply_id == reply_id:
-                    draft.apply(event)
-        return draft
-
-    def _forget_unused(self, tail: Tail) -> None:
-        if not tail.holders and not tail.unsettled and self._tails.get(tail.name) is tail:
-            del self._tails[tail.name]
 
     # Append and commit
 
     def append(self, tail: Tail, events: Sequence[Event], rows: Sequence[Row] = ()) -> Append:
         """Take events, and the rows that go with them, for the next commit. Never waits."""
         append = Append(tail, events, rows, self._done)
+        if self._failed:
+            append.error = self._failed
+            self._done.set()
+            return append
         tail.holders += 1
         self._pending.append(append)
         self._wanted.set()
         return append
 
     async def _commit_until_closed(self) -> None:
+        try:
+            await self._commit_all()
+        except Exception:
+            # What is stored is safe, what is in memory may be wrong: nothing more is taken, and a restart mends it.
+            logger.critical("the log has failed; the server must be restarted", exc_info=True)
+            self._failed = NotStoring("The log has failed.")
+            self._fail([], self._done, self._failed)
+
+    async def _commit_all(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._closing or self._pending:
             with contextlib.suppress(TimeoutError):
@@ -237,21 +166,23 @@ class Log:
         later, self._done = self._done, asyncio.Event()
         for append in [*appends, *behind]:
             append.error = reason
-            self.release(append.tail)
+            self.tails.release(append.tail)
         done.set()
         later.set()
 
     def _publish(self, appends: list[Append], entries: list[Entry], done: asyncio.Event) -> None:
         touched: dict[Tail, None] = {}
-        for append, entry in zip(appends, entries, strict=True):
-            append.tail.publish(entry.records, append.events)
-            touched[append.tail] = None
-        for tail in touched:
-            self._note_unsettled(tail)
-            tail.wake()
-        done.set()
+        try:
+            for append, entry in zip(appends, entries, strict=True):
+                append.tail.publish(entry.records, append.events)
+                touched[append.tail] = None
+            for tail in touched:
+                self._note_unsettled(tail)
+                tail.wake()
+        finally:
+            done.set()
         for append in appends:
-            self.release(append.tail)
+            self.tails.release(append.tail)
         oldest = next(iter(self._since), None)
         if oldest and self._commits - self._since[oldest] > SETTLE_LATE:
             self._want_settled(oldest)
@@ -277,7 +208,7 @@ class Log:
         del self._since[tail]
         tail.start = max(tail.start, settlement.keep_from - 1)
         tail.settle(settlement.records[-1].seq)
-        self._forget_unused(tail)
+        self.tails.forget_unused(tail)
 
 
 def _number(appends: list[Append]) -> Iterator[Entry]:

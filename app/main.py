@@ -88,7 +88,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     except (LoadError, UnknownResponder) as error:
         raise StartError(str(error)) from error
     engine = SQLiteEngine(settings.folder)
-    async with Log(engine) as log, log.open(BROADCAST) as tail:
+    async with Log(engine) as log, log.tails.open(BROADCAST) as tail:
         answers = Answers(engine)
         running = Running(log, registry, settings)
         commands = Conversations(log, running, answers, registry, settings)

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime
 
-import msgspec
-
-from app.characters import Characters, cut, whole
+from app.characters import whole
 from app.engine.base import SaveReply
 from app.errors import NotStoring
-from app.events import ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
+from app.events import ReplyPiece
 from app.history import Draft
 from app.log import Append, Log
-from app.messages import Ending, Failure
 from app.tail import Tail
-from responders.base import (
-    Finish,
-    FinishReason,
-    Piece,
-    Prompt,
-    Reasoning,
-    ResponderError,
-    Text,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
+from app.writer import INTERRUPTED, LENGTH, Outcome, Writer, failed
+from responders.base import Piece, Prompt, ResponderError
 from responders.responder import Responder
 
 logger = logging.getLogger(__name__)
@@ -46,26 +31,6 @@ MAX_ERROR_CHARACTERS = 1000
 """How much of a responder's own error message is kept."""
 RETRY_SECONDS = 0.5
 """How long to wait before writing again after the store did not take it."""
-_EVENT_BYTES = 128
-"""What an event costs beside its text, about."""
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How a reply ends."""
-
-    status: Ending
-    finish_reason: FinishReason | None = None
-    error: Failure | None = None
-
-
-CANCELLED = Outcome("cancelled")
-INTERRUPTED = Outcome("interrupted")
-LENGTH = Outcome("completed", "length")
-
-
-def failed(code: str, message: str) -> Outcome:
-    """Return the outcome of a reply that failed."""
-    return Outcome("failed", None, Failure(code, message))
 
 
 class Runner:
@@ -91,19 +56,13 @@ class Runner:
         self._committed = draft
         self._responder = responder
         self._read_prompt = read_prompt
-        self._room = max_bytes
         self._idle_seconds = idle_seconds
-        self._draft = Draft(draft.reply())
+        self._writer = Writer(draft.reply(), max_bytes)
         self._verdict: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._asked_at: float | None = None
         """Since when the responder is waited for; None while it is not its turn."""
-        self._characters = Characters()
         self._last: Append | None = None
-        self._uncommitted = 0
-        self._pieces = 0
         self._prompt_words = 0
-        self._usage: Usage | None = None
-        self._finish: FinishReason = "stop"
         self.ended = asyncio.Event()
         """Set when the ending is committed, or the reply is left to the next start."""
 
@@ -152,6 +111,8 @@ class Runner:
             return self._verdict.result()
         if writing.cancelled():
             return failed("responder_error", "The responder cancelled itself.")
+        if writing.exception():  # a `ResponderError` that cannot be put into words
+            return failed("responder_error", "The responder failed.")
         return writing.result()
 
     async def _write(self) -> Outcome:
@@ -171,16 +132,15 @@ class Runner:
         except BaseException:  # `sys.exit()` in a responder ends its reply, not the server
             logger.exception("responder failed", extra={"reply": self.reply_id})
             return failed("responder_error", "The responder failed; the server's log says why.")
-        return Outcome("completed", self._finish)
+        return LENGTH if self._writer.full else self._writer.completed
 
     async def _start(self) -> None:
         """Commit that the reply runs. Until that is stored nothing may be paid for, so it is tried until it is."""
         while True:
-            event = ReplyStarted(self.reply_id, datetime.now(UTC))
             # Noted before the wait: a stop that comes while the start is on its way must end a reply that has started.
-            self._draft = Draft(self._committed.reply())
-            self._draft.apply(event)
-            self._last = self._log.append(self._tail, [event], [SaveReply(self._draft.reply())])
+            self._writer.go_back_to(self._committed.reply())
+            event = self._writer.start()
+            self._last = self._log.append(self._tail, [event], [SaveReply(self._writer.draft.reply())])
             try:
                 return await self._last.committed()
             except NotStoring:
@@ -192,108 +152,46 @@ class Runner:
                 await self._last.committed()
         return self._committed.status != "accepted"
 
-    # Pieces
-
     async def _write_pieces(self, generator: AsyncGenerator[Piece]) -> None:
         loop = asyncio.get_running_loop()
-        count = 0
+        uncommitted = count = 0
         async with aclosing(generator):
             self._asked_at = loop.time()
             async for piece in generator:
-                self._take(piece)
                 if self._verdict.done():
                     return
+                if event := self._writer.write(piece):
+                    uncommitted += self._append(event)
+                if self._writer.full:
+                    self.decide(LENGTH)
+                    return
                 count += 1
-                if self._uncommitted > MAX_UNCOMMITTED_BYTES and self._last:
+                if uncommitted > MAX_UNCOMMITTED_BYTES and self._last:
                     self._asked_at = None
                     await self._last.committed()
-                    self._uncommitted = 0
+                    uncommitted = 0
                 elif count % TURN == 0:
                     await asyncio.sleep(0)
                 self._asked_at = loop.time()
-        self._take_text(Text, self._characters.end(), counts=False)
+        for event in self._writer.rest():
+            self._append(event)
 
-    def _take(self, piece: Piece) -> None:
-        if self._verdict.done():
-            return
-        match piece:
-            case str():
-                self._take_text(Text, piece)
-            case Text(text) | Reasoning(text):
-                self._take_text(type(piece), text)
-            case ToolCall(call_id, name, arguments):
-                call_id, name, arguments = (self._fit(whole(text)) for text in (call_id, name, arguments))
-                self._append(ReplyToolCall(self.reply_id, self._draft.parts, call_id, name, arguments, self._first()))
-            case ToolResult(call_id, result):
-                call_id, result = self._fit(whole(call_id)), self._fit(whole(result))
-                self._append(ReplyToolResult(self.reply_id, self._draft.parts, call_id, result, self._first()))
-            case Usage():
-                # Structs hold whatever they are given, and what is stored must be readable again.
-                counted = msgspec.convert(msgspec.structs.asdict(piece), Usage)
-                self._usage = msgspec.structs.replace(counted, partial=False, estimated=False)
-            case Finish(reason):
-                self._finish = msgspec.convert(reason, FinishReason)
-            case _:
-                raise TypeError(f"a responder yields str or a Part, not {type(piece).__name__}")
-
-    def _take_text(self, kind: type[Text | Reasoning], text: str, *, counts: bool = True) -> None:
-        self._pieces += counts
-        text = self._fit(self._characters.add(text))
-        if text:
-            part = self._draft.parts - 1 if self._draft.grows(kind) else self._draft.parts
-            self._append(
-                ReplyDelta(self.reply_id, part, text, "reasoning" if kind is Reasoning else None, self._first())
-            )
-
-    def _fit(self, text: str) -> str:
-        """Return as much of a text as the reply has room for, and end the reply where that is not all."""
-        fitting = cut(text, self._room)
-        size = len(fitting.encode())
-        self._room, self._uncommitted = self._room - size, self._uncommitted + size
-        if len(fitting) < len(text):
-            self.decide(LENGTH)
-        return fitting
-
-    def _first(self) -> datetime | None:
-        return None if self._draft.parts else datetime.now(UTC)
-
-    def _append(self, event: ReplyPiece) -> None:
+    def _append(self, event: ReplyPiece) -> int:
+        """Append one event and return its size in bytes."""
         # After a commit that failed, a later piece must not be stored: the text would have a hole.
         if self._last and self._last.error:
             raise self._last.error
-        self._draft.apply(event)
         self._last = self._log.append(self._tail, [event])
-        self._uncommitted += _EVENT_BYTES
-
-    # The ending
+        return len(self._last.records[0].data)
 
     async def _end(self, outcome: Outcome) -> None:
         while True:
             if self._last and self._last.error:
-                # What was yielded and not stored is gone; the log holds the rest.
-                self._draft = Draft(self._committed.reply())
+                self._writer.go_back_to(self._committed.reply())
                 outcome = outcome if outcome.status == "cancelled" else INTERRUPTED
-            event = self._ending(outcome)
-            self._draft.apply(event)
-            self._last = self._log.append(self._tail, [event], [SaveReply(self._draft.reply())])
+            event = self._writer.end(outcome, self._prompt_words)
+            self._last = self._log.append(self._tail, [event], [SaveReply(self._writer.draft.reply())])
             try:
                 return await self._last.committed()
             except NotStoring:
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _ending(self, outcome: Outcome) -> ReplyEnded:
-        text = self._draft.reply().text
-        completed = outcome.status == "completed"
-        usage = self._usage or Usage(
-            self._prompt_words, self._pieces, self._prompt_words + self._pieces, estimated=True
-        )
-        return ReplyEnded(
-            reply_id=self.reply_id,
-            status=outcome.status,
-            text=text,
-            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
-            finish_reason=outcome.finish_reason if completed else None,
-            usage=msgspec.structs.replace(usage, partial=not completed),
-            at=datetime.now(UTC),
-            error=outcome.error or msgspec.UNSET,
-        )

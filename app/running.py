@@ -11,10 +11,11 @@ from functools import partial
 from app.errors import Draining, NotStoring, TooMany
 from app.history import Draft
 from app.log import Log
-from app.runner import CANCELLED, INTERRUPTED, STOP_SECONDS, Outcome, Runner
+from app.runner import STOP_SECONDS, Runner
 from app.settings import Settings
 from app.snapshots import read_prompt
 from app.tail import Tail
+from app.writer import CANCELLED, INTERRUPTED, Outcome
 from responders.registry import Registry, UnknownResponder
 from responders.responder import LoadError
 
@@ -102,7 +103,7 @@ class Running:
         if self.drained:
             return
         self.draining.set()
-        self._log.wake_all()
+        self._log.tails.wake_all()
         hurried = asyncio.create_task(hurry.wait())
         try:
             async with asyncio.timeout(seconds):
@@ -117,7 +118,7 @@ class Running:
         stops = (self.stop(id, INTERRUPTED, DRAINED_IN_SECONDS) for id in self._runners)
         await asyncio.gather(*stops, return_exceptions=True)
         self.drained = True
-        self._log.wake_all()
+        self._log.tails.wake_all()
 
     async def close(self) -> None:
         """Cancel what is still there; what is not ended in the store is ended by the next start."""
@@ -162,7 +163,7 @@ class Running:
             await runner.run()
         finally:
             del self._runners[runner.reply_id]
-            self._log.release(tail)
+            self._log.tails.release(tail)
             self._changed.set()
             self._changed = asyncio.Event()
         self._start_ready()

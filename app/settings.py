@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_streams: Annotated[Count, msgspec.Meta(description="The most open streams.")] = 1000
     max_broadcast_bytes: Annotated[Size, msgspec.Meta(description="The longest broadcast message.")] = 65_536
     reply_idle_seconds: Annotated[
-        Seconds, msgspec.Meta(description="How long a reply may go without a part before it fails.")
+        float, msgspec.Meta(gt=0, le=86_400, description="How long a reply may go without a part before it fails.")
     ] = 120.0
 
     @property

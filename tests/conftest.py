@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,9 +17,10 @@ from tests.support.server import Server
 async def start_server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Server]]]:
     """Start real servers, each over a folder of its own unless `data` is given; ended with the test."""
     async with AsyncExitStack() as stack:
+        number = itertools.count()
 
         async def start(**settings: Any) -> Server:
-            data = settings.pop("data", tmp_path / f"data-{len(list(tmp_path.iterdir()))}")
+            data = settings.pop("data", tmp_path / f"data-{next(number)}")
             return await stack.enter_async_context(Server(data, **settings))
 
         yield start

@@ -32,7 +32,7 @@ async def core(tmp_path) -> AsyncIterator[Core]:
 
 async def keep(core: Core, key: Key, answer: bytes, **fields: Any) -> None:
     """Keep an answer under a key, as a command does with its commit."""
-    async with core.log.open(BROADCAST) as tail:
+    async with core.log.tails.open(BROADCAST) as tail:
         row = msgspec.structs.replace(key.keep(answer), **fields)
         await core.log.append(tail, [], [row]).committed()
 

@@ -29,7 +29,7 @@ async def core(tmp_path) -> AsyncIterator[Core]:
 
 @pytest.fixture
 async def channel(core) -> AsyncIterator[Broadcast]:
-    async with core.log.open(BROADCAST) as tail:
+    async with core.log.tails.open(BROADCAST) as tail:
         yield Broadcast(core.log, tail, core.running, Answers(core.engine), Settings(max_broadcast_bytes=20))
 
 
@@ -109,13 +109,13 @@ async def test_a_server_that_drains_takes_no_messages_but_knows_those_that_it_to
 
 async def test_messages_are_there_after_a_restart(tmp_path):
     for text in ("one", "two"):
-        async with open_core(tmp_path, echo) as core, core.log.open(BROADCAST) as tail:
+        async with open_core(tmp_path, echo) as core, core.log.tails.open(BROADCAST) as tail:
             channel = Broadcast(core.log, tail, core.running, Answers(core.engine), Settings())
             await channel.say(text)
             heard, epoch = said(channel), tail.epoch
 
     assert heard == ["one", "two"]
-    async with open_core(tmp_path, echo) as core, core.log.open(BROADCAST) as tail:
+    async with open_core(tmp_path, echo) as core, core.log.tails.open(BROADCAST) as tail:
         assert tail.epoch == epoch
 
 

@@ -43,7 +43,7 @@ async def log(engine: MemoryEngine, gate: Gate) -> AsyncIterator[Log]:
 
 
 async def test_events_are_numbered_from_one_without_holes(log: Log) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         first = log.append(tail, say("a") + say("b"))
         second = log.append(tail, say("c"))
         await second.committed()
@@ -53,7 +53,7 @@ async def test_events_are_numbered_from_one_without_holes(log: Log) -> None:
 
 
 async def test_nothing_is_readable_before_it_is_committed(log: Log, engine: MemoryEngine, gate: Gate) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         reader = Reader(Subscription(engine, tail, 0))
         gate.shut()
         append = log.append(tail, say("a"))
@@ -70,7 +70,7 @@ async def test_nothing_is_readable_before_it_is_committed(log: Log, engine: Memo
 
 
 async def test_what_was_appended_is_readable_when_committed_returns(log: Log) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         append = log.append(tail, say("a"))
         await append.committed()
 
@@ -78,7 +78,7 @@ async def test_what_was_appended_is_readable_when_committed_returns(log: Log) ->
 
 
 async def test_an_append_of_rows_alone_takes_no_number(log: Log) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         await log.append(tail, ()).committed()
 
         await (append := log.append(tail, say("a"))).committed()
@@ -120,7 +120,7 @@ def test_a_quiet_log_commits_at_once_and_a_busy_one_every_few_milliseconds() -> 
                 waits.append(loop.time() - began)
                 await asyncio.sleep(COMMIT_INTERVAL / 7)
 
-        async with Log(engine) as log, log.open(BROADCAST) as tail:
+        async with Log(engine) as log, log.tails.open(BROADCAST) as tail:
             await asyncio.sleep(1)
             began, before = loop.time(), len(engine.commits)
             await log.append(tail, say()).committed()
@@ -139,7 +139,7 @@ def test_a_quiet_log_commits_at_once_and_a_busy_one_every_few_milliseconds() -> 
 async def test_a_waiter_that_is_cancelled_takes_neither_the_commit_nor_others_with_it(
     log: Log, engine: MemoryEngine, gate: Gate
 ) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         gate.shut()
         append = log.append(tail, say("a"))
         waiters = [asyncio.create_task(append.committed()) for _ in range(2)]
@@ -157,7 +157,7 @@ async def test_a_waiter_that_is_cancelled_takes_neither_the_commit_nor_others_wi
 
 
 async def test_a_failed_commit_raises_publishes_nothing_and_takes_no_number(log: Log, engine: MemoryEngine) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         reader = Reader(Subscription(engine, tail, 0))
         engine.refuse = once()
 
@@ -203,7 +203,7 @@ async def test_an_engine_that_breaks_its_contract_does_not_end_the_log(
         raise RuntimeError("secret")
 
     engine.refuse = explode
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         with pytest.raises(NotStoring) as failed:
             await log.append(tail, say("lost")).committed()
         await log.append(tail, say("kept")).committed()
@@ -214,7 +214,7 @@ async def test_an_engine_that_breaks_its_contract_does_not_end_the_log(
 
 
 async def test_an_event_that_cannot_be_written_fails_its_caller_and_nobody_else(log: Log, engine: MemoryEngine) -> None:
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         first = log.append(tail, say("first"))
         with pytest.raises(UnicodeEncodeError):
             log.append(tail, say("\ud800"))
@@ -233,5 +233,5 @@ async def test_a_conversation_that_could_not_be_stored_is_not_there(log: Log, en
         await Talk.begin(log, "c")
 
     with pytest.raises(NotFound):
-        await log.hold("conversation/c")
-    assert log._tails == {}
+        await log.tails.hold("conversation/c")
+    assert log.tails.held == {}

@@ -81,7 +81,7 @@ class Run:
             writers = [self.talk(log, f"c{n}") for n in range(self.chance.randrange(1, 3))]
             await asyncio.gather(*writers, self.broadcast(log), self.come_and_go(log))
             self.refusals = 0.0
-            async with log.open(BROADCAST) as tail:
+            async with log.tails.open(BROADCAST) as tail:
                 await log.append(tail, [BroadcastMessage("the last")]).committed()
             await self.see_off_readers()
             await self.quiet(log)
@@ -130,7 +130,7 @@ class Run:
         await self.persist(lambda: self.retry(talk, lambda: talk.end(reply_id)))
 
     async def broadcast(self, log: Log) -> None:
-        async with log.open(BROADCAST) as tail:
+        async with log.tails.open(BROADCAST) as tail:
             for n in range(self.chance.randrange(15)):
                 append = log.append(tail, [BroadcastMessage(str(n))])
                 if self.chance.random() < 0.5:
@@ -157,7 +157,7 @@ class Run:
         for _ in range(self.chance.randrange(1, 6)):
             name = self.chance.choice(self.names)
             try:
-                tail = await log.hold(name)
+                tail = await log.tails.hold(name)
             except NotFound:
                 continue
             after = self.chance.randrange(tail.start, tail.head + 1)
@@ -181,12 +181,12 @@ class Run:
     async def quiet(self, log: Log) -> None:
         """I6: when nobody reads or writes, no conversation is in memory."""
         for reader in self.readers:
-            log.release(reader.subscription.tail)
+            log.tails.release(reader.subscription.tail)
         for _ in range(2000):
-            if not log._tails.keys() - {BROADCAST}:
+            if not log.tails.held.keys() - {BROADCAST}:
                 break
             await asyncio.sleep(0)
-        assert not log._tails.keys() - {BROADCAST}
+        assert not log.tails.held.keys() - {BROADCAST}
         assert not {tail.name for tail in log._since} - {BROADCAST}
         assert not log._due.keys() - {BROADCAST}
 
@@ -215,7 +215,7 @@ class Run:
                 assert history.messages[reply_id].text == self.said[reply_id], "I2"
                 whole = await self.engine.messages(id, [reply_id])
                 assert whole[reply_id] == history.messages[reply_id]
-            async with log.open(name) as tail:
+            async with log.tails.open(name) as tail:
                 assert tail.history.conversation() == rows.conversation
 
 

@@ -96,7 +96,7 @@ async def test_what_a_kill_left_unsettled_is_settled_by_the_next_process(engine:
     await kill(log)
 
     async with Log(MemoryEngine(engine.disk)) as again:
-        await until(lambda: not again._tails)
+        await until(lambda: not again.tails.held)
 
         assert [r.seq for r in await whole_log(again, "conversation/c")] == [1, 2, 3, 4]
     assert engine.disk.state.journal["conversation/c"] == ()

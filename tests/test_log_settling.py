@@ -50,7 +50,7 @@ async def test_a_conversation_in_which_nothing_runs_is_settled_and_let_go(log: L
 
     await talk.end(reply_id).committed()
     talk.leave()
-    await until(lambda: not log._tails)
+    await until(lambda: not log.tails.held)
 
     assert [r.seq for block in disk.state.blocks["conversation/c"] for r in block] == list(range(1, 7))
     assert disk.state.journal["conversation/c"] == ()
@@ -66,7 +66,7 @@ async def test_a_conversation_in_which_a_reply_runs_is_kept_in_the_journal(log: 
     assert len(disk.state.journal["conversation/c"]) == 23
     assert "conversation/c" not in disk.state.blocks
     talk.leave()
-    assert "conversation/c" in log._tails
+    assert "conversation/c" in log.tails.held
 
 
 async def test_a_long_reply_is_settled_while_it_runs(log: Log, disk: Disk) -> None:
@@ -111,9 +111,9 @@ async def test_a_settlement_that_fails_is_done_later(log: Log, engine: MemoryEng
     assert disk.state.journal["conversation/c"]
 
     engine.refuse = lambda commit: False
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         await log.append(tail, [BroadcastMessage("a")]).committed()
-    await until(lambda: "conversation/c" not in log._tails)
+    await until(lambda: "conversation/c" not in log.tails.held)
 
     assert disk.state.journal["conversation/c"] == ()
     assert log.storing
@@ -123,7 +123,7 @@ async def test_the_broadcast_channel_keeps_its_last_messages(
     log: Log, engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "BROADCAST_KEPT", 2500)
-    async with log.open(BROADCAST) as tail:
+    async with log.tails.open(BROADCAST) as tail:
         for _ in range(10):
             await log.append(tail, [BroadcastMessage("x")] * 1000).committed()
         await until(lambda: tail.unsettled < SETTLE_EVERY)
@@ -148,8 +148,8 @@ async def test_a_deleted_conversation_is_gone_for_good_and_leaves_no_tail(log: L
     talk.leave()
 
     with pytest.raises(NotFound):
-        await log.hold("conversation/c")
-    assert log._tails == {}
+        await log.tails.hold("conversation/c")
+    assert log.tails.held == {}
     assert log._since == {}
     assert log._due == {}
     assert "conversation/c" not in disk.state.salts
@@ -171,6 +171,6 @@ async def test_deleting_at_once_after_the_ending_does_not_break_the_settling(log
     await other.end(reply_id).committed()
     other.leave()
 
-    await until(lambda: not log._tails)
+    await until(lambda: not log.tails.held)
     assert log.storing
     assert log._due == {}

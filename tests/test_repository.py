@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # An exact name wins over a pattern. A new module in app/ is added to the line that it belongs on.
 LAYERS = """
     responders.base
-    app.ids | app.errors | app.characters | app.client
+    app.ids | app.errors | app.characters | app.client | app.terminal
     app.settings | app.titles
     app.messages
     app.events
@@ -30,14 +30,15 @@ LAYERS = """
     app.engine.base
     app.tail | app.engine.*
     app.subscription
-    app.log | app.resume
+    app.tails | app.resume | app.writer
+    app.log
     responders.*
     app.runner | app.codecs.* | app.snapshots | app.answers | app.questions
     app.running
     app.conversations | app.broadcast
     app.api.*
     app.main
-    app.server
+    app.server | app.chat
     app.cli
     app
 """
@@ -46,7 +47,7 @@ LAYERS = """
 ONLY_NAMED_BY = {
     "app.engine.sqlite": ["app.main"],  # everybody else knows the contract, engine.base
     "app.main": ["app", "app.server", "app.cli"],
-    "app.client": ["app.cli"],  # it speaks to the server over HTTP, so it knows nothing of the house
+    "app.client": ["app.chat"],  # it speaks to the server over HTTP, so it knows nothing of the house
     "responders.echo": ["responders.*"],  # the server finds built-ins by the door that is open to everybody
     "responders.mock": ["responders.*"],
 }
@@ -294,7 +295,8 @@ def test_the_layers_refuse(module, imported):
         ("app.main", "app.engine.sqlite"),
         ("app.runner", "responders.registry"),
         ("app.api.conversations", "app.api.problems"),
-        ("app.cli", "app.client"),
+        ("app.chat", "app.client"),
+        ("app.chat", "app.terminal"),
         ("responders.mock", "responders.pace"),
         ("app", "app.main"),
     ],

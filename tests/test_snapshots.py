@@ -43,7 +43,7 @@ async def test_a_snapshot_holds_the_conversation_as_it_stands_and_where_it_is_tr
     async with open_core(tmp_path, echo) as core:
         asked = await core.ask("Hello")
         reply = await core.ended(asked)
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             snapshot, seq = await take_snapshot(core.engine, tail)
 
             assert seq == tail.head == 5
@@ -57,7 +57,7 @@ async def test_a_snapshot_holds_what_a_running_reply_has_written_so_far(tmp_path
     async with open_core(tmp_path, halting) as core:
         asked = await core.ask("Hello")
         await core.until_text(asked, "so far")
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             snapshot, _ = await take_snapshot(core.engine, tail)
 
     assert snapshot.conversation.running == (asked.reply.id,)
@@ -69,7 +69,7 @@ async def test_a_snapshot_holds_the_newest_messages_whole_and_the_others_as_outl
     monkeypatch.setattr(snapshots, "WHOLE_MESSAGES", 4)
     async with open_core(tmp_path, echo) as core:
         asked = await ask_in_a_row(core, ["one", "two", "three"])
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             snapshot, _ = await take_snapshot(core.engine, tail)
 
     assert [getattr(message, "text", None) for message in snapshot.messages] == [
@@ -88,7 +88,7 @@ async def test_a_snapshot_is_bounded_in_bytes_and_prefers_the_newest(tmp_path, m
     monkeypatch.setattr(snapshots, "WHOLE_BYTES", 3000)
     async with open_core(tmp_path, echo) as core:
         asked = await ask_in_a_row(core, ["x" * 1000, "two"])
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             snapshot, _ = await take_snapshot(core.engine, tail)
 
     whole = [message.text for message in snapshot.messages if isinstance(message, Message)]
@@ -113,14 +113,14 @@ async def test_a_snapshot_of_a_deleted_conversation_is_none(tmp_path):
     async with open_core(tmp_path, echo) as core:
         asked = await core.ask()
         await core.ended(asked)
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             await core.conversations.delete(tail)
             with pytest.raises(NotFound):
                 await take_snapshot(core.engine, tail)
 
 
 async def test_the_broadcast_channel_is_no_conversation(tmp_path):
-    async with open_core(tmp_path, echo) as core, core.log.open("broadcast") as tail:
+    async with open_core(tmp_path, echo) as core, core.log.tails.open("broadcast") as tail:
         with pytest.raises(NotFound):
             await take_snapshot(core.engine, tail)
 
@@ -129,7 +129,7 @@ async def test_a_message_is_read_whole_and_a_running_reply_as_it_stands(tmp_path
     async with open_core(tmp_path, halting) as core:
         asked = await core.ask("Hello")
         await core.until_text(asked, "so far")
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             assert await read_message(core.engine, tail, asked.message.id) == asked.message
             assert (await read_message(core.engine, tail, asked.reply.id)).text == "so far"
             with pytest.raises(NotFound):
@@ -170,7 +170,7 @@ async def test_a_reply_that_ends_while_a_page_is_read_is_whole_in_it(tmp_path, m
         asked = await core.ask("Hello")
         await core.until_text(asked, "so far")
         core.engine.between = lambda: core.stop(asked)
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             page, _ = await read_page(core.engine, tail, None, 10)
 
             assert page == [asked.message, await core.reply(asked)]
@@ -239,7 +239,7 @@ async def test_a_prompt_is_read_as_it_was_asked_whatever_followed(tmp_path):
         asked = await core.ask("one")
         await core.until_text(asked, "so far")
         await core.follow(asked, "two", if_running="queue")
-        async with core.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             draft = tail.history.messages[asked.reply.id]
             prompt = await read_prompt(core.engine, tail, draft, Responder("halting", halting))
 

@@ -109,7 +109,7 @@ class LogMachine(RuleBasedStateMachine):
         except NotStoring:
             assert self.failing
             with pytest.raises(NotFound):
-                self.node.run(self.node.log.hold(conversation_stream(id)))
+                self.node.run(self.node.log.tails.hold(conversation_stream(id)))
             return
         assert not self.failing
         self.node.talks[id] = talk

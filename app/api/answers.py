@@ -39,7 +39,7 @@ async def answer_asked(request: Request[Any, Any, Any], node: Node, asked: Asked
         feed = TextFeed if accepted == "text/plain" else ReplyFeed
         ids = {"x-conversation-id": conversation_id, "x-reply-id": asked.reply.id}
         return Stream(
-            node.log,
+            node.log.tails,
             node.streams,
             feed(node.log.engine, node.running, tail, after, asked.reply.id),
             status=201,

@@ -108,4 +108,4 @@ async def stream_conversation(request: Request[Any, Any, Any], node: ThisNode, c
         feed = ConversationFeed(
             node.log.engine, node.running, tail, verdict, from_start=from_start, until_idle=until_idle
         )
-        return Stream(node.log, node.streams, feed)
+        return Stream(node.log.tails, node.streams, feed)

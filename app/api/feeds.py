@@ -42,6 +42,8 @@ class NativeFeed:
 
     def bye(self, reason: str) -> bytes:
         """Return the frames before a clean end."""
+        if reason == "deleted":
+            return sse.control("bye", {"reason": reason})  # there is nothing to come back to
         milliseconds = draw_retry()
         return sse.retry(milliseconds) + sse.control("bye", {"reason": reason, "retry_after": milliseconds / 1000})
 

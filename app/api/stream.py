@@ -15,9 +15,9 @@ from litestar.types import Receive, Scope, Send
 
 from app.errors import NotFound, NotStoring
 from app.events import Record
-from app.log import Log
 from app.subscription import BEHIND, Subscription
 from app.tail import Tail
+from app.tails import Tails
 
 PING_SECONDS = 15.0
 STALL_SECONDS = 30.0
@@ -73,9 +73,9 @@ class Stream:
     """The ASGI response of a stream. It owns its hold on the tail, and leaves nothing behind when it returns."""
 
     def __init__(
-        self, log: Log, streams: Streams, feed: Feed, *, status: int = 200, headers: Mapping[str, str] | None = None
+        self, tails: Tails, streams: Streams, feed: Feed, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
-        self._log = log
+        self._tails = tails
         self._streams = streams
         self._feed = feed
         self._status = status
@@ -91,7 +91,7 @@ class Stream:
                 tasks.cancel_scope.cancel()
         finally:
             self._streams.open -= 1
-            self._log.release(self._feed.subscription.tail)
+            self._tails.release(self._feed.subscription.tail)
 
     async def _write(self, socket: _Socket) -> None:
         headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]

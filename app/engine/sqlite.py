@@ -111,8 +111,11 @@ class SQLiteEngine:
 
     async def close(self) -> None:
         """End the threads and connections, readers first: the last connection to close checkpoints."""
-        await asyncio.to_thread(self._readers.shutdown)
-        await asyncio.to_thread(self._writer.shutdown)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._readers.shutdown()
+        self._writer.shutdown()
         for connection in [*self._reading, self._db]:
             if connection is not None:
                 connection.close()

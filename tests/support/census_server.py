@@ -30,7 +30,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
 
 
 def tell(node: Node) -> None:
-    tails = node.log._tails.values()
+    tails = node.log.tails.held.values()
     held = {
         "streams": node.streams.open,
         "tails": len(tails),

@@ -130,12 +130,12 @@ class Core:
     async def until_quiet(self) -> None:
         """Wait until no reply runs and no stream is held in memory."""
         async with asyncio.timeout(WITHIN):
-            while len(self.running) or self.log._tails:  # noqa: ASYNC110 - nobody is told when a tail is let go
+            while len(self.running) or self.log.tails.held:  # noqa: ASYNC110 - nobody is told when a tail is let go
                 await asyncio.sleep(0.001)
 
     async def events(self, asked: Asked) -> list[Event]:
         """Return the events of a conversation, from its first one."""
-        async with self.log.open(conversation_stream(asked.conversation.id)) as tail:
+        async with self.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             subscription = Subscription(self.engine, tail, 0, far_behind=None)
             events: list[Event] = []
             while subscription.after < tail.head:

@@ -62,7 +62,9 @@ async def _store(log: Log, number: int) -> str:
     draft = Draft(reply)
     for event in (ReplyStarted(reply.id, now), *pieces, ended):
         draft.apply(event)
-    tail, created = log.create(conversation_stream(conversation.id), history=History(conversation), principal=PRINCIPAL)
+    tail, created = log.tails.create(
+        conversation_stream(conversation.id), history=History(conversation), principal=PRINCIPAL
+    )
     try:
         await log.append(
             tail,
@@ -76,5 +78,5 @@ async def _store(log: Log, number: int) -> str:
             ],
         ).committed()
     finally:
-        log.release(tail)
+        log.tails.release(tail)
     return conversation.id

@@ -72,7 +72,7 @@ async def kill(log: Log) -> None:
 
 
 async def whole_log(log: Log, name: str) -> list[Record]:
-    async with log.open(name) as tail:
+    async with log.tails.open(name) as tail:
         subscription, found = Subscription(log.engine, tail, 0, far_behind=None), []
         while batch := await subscription.poll():
             assert batch is not BEHIND

@@ -69,7 +69,7 @@ class Node:
     async def open(self) -> None:
         self.engines.append(CrashingEngine(self.folder))
         self.log = await Log(self.engine).__aenter__()
-        self.channel = await self.log.hold(BROADCAST)
+        self.channel = await self.log.tails.hold(BROADCAST)
         for id in sorted(self.posted - self.deleted):
             try:
                 self.talks[id] = await Talk.resume(self.log, id)
@@ -95,7 +95,7 @@ class Node:
         for talk in self.talks.values():
             talk.leave()
         self.talks.clear()
-        self.log.release(self.channel)
+        self.log.tails.release(self.channel)
 
     async def refuse(self, refuses: bool) -> None:
         """Make the store refuse, or work again: then wait until the log knows, for a probe under way may yet fail."""
@@ -159,7 +159,7 @@ class Node:
 
     async def resume(self, name: str, cursor: Cursor) -> int:
         """Return where a cursor goes on. I1: it is of this epoch and never ahead, whatever crashed in between."""
-        async with self.log.open(name) as tail:
+        async with self.log.tails.open(name) as tail:
             verdict = judge(tail, str(cursor))
             assert verdict.reason is None, (verdict, cursor, tail.head)
             return verdict.after
@@ -170,7 +170,7 @@ class Node:
         tail = reader.subscription.tail
         self.note(tail, reader.seen)
         self.cursors.append((tail.name, Cursor(tail.epoch, reader.at)))
-        self.log.release(tail)
+        self.log.tails.release(tail)
 
     def look_at_readers(self) -> None:
         for reader in self.readers:
@@ -226,11 +226,11 @@ class Node:
     async def check_quiet(self) -> None:
         """I6: when nobody holds a conversation in which nothing runs, it leaves memory."""
         for id in self.talks:
-            self.log.release(self.talks[id].tail)
+            self.log.tails.release(self.talks[id].tail)
         names = {conversation_stream(id) for id in self.talks}
         self.talks.clear()
         async with asyncio.timeout(WITHIN):
-            while names & self.log._tails.keys():  # noqa: ASYNC110 - what is waited for has no event
+            while names & self.log.tails.held.keys():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.001)
-        assert self.log._tails.keys() <= {BROADCAST}
+        assert self.log.tails.held.keys() <= {BROADCAST}
         assert self.channel.holders == 1

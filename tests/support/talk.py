@@ -43,7 +43,7 @@ class Talk:
     async def begin(cls, log: Log, id: str) -> Talk:
         """Create a conversation with a prompt and its accepted reply. Raises `NotStoring`."""
         new = conversation(id)
-        tail, created = log.create(conversation_stream(id), history=History(new), principal="local")
+        tail, created = log.tails.create(conversation_stream(id), history=History(new), principal="local")
         talk = cls(log, id, tail)
         try:
             await talk.ask(created, CreateConversation("local", new)).committed()
@@ -55,11 +55,11 @@ class Talk:
     @classmethod
     async def resume(cls, log: Log, id: str) -> Talk:
         """Take up a conversation that is stored. Raises `NotFound`."""
-        return cls(log, id, await log.hold(conversation_stream(id)))
+        return cls(log, id, await log.tails.hold(conversation_stream(id)))
 
     def leave(self) -> None:
         """Let go of the tail."""
-        self.log.release(self.tail)
+        self.log.tails.release(self.tail)
 
     def ask(self, *before: Row) -> Append:
         """Append a prompt and its accepted reply."""
