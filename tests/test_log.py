@@ -9,10 +9,11 @@ import pytest
 
 from app.engine.base import Commit
 from app.errors import NotFound, NotStoring
-from app.events import BroadcastMessage
+from app.events import BroadcastMessage, ReplyStarted
 from app.ids import BROADCAST
 from app.log import COMMIT_INTERVAL, Log
 from app.subscription import Subscription
+from tests.support.commits import NOW
 from tests.support.logs import Gate, once, say, texts
 from tests.support.memory import Disk, MemoryEngine
 from tests.support.reader import Reader
@@ -235,3 +236,20 @@ async def test_a_conversation_that_could_not_be_stored_is_not_there(log: Log, en
     with pytest.raises(NotFound):
         await log.tails.hold("conversation/c")
     assert log.tails.held == {}
+
+
+# A mistake of ours
+
+
+async def test_a_log_that_cannot_trust_its_memory_takes_nothing_more(engine: MemoryEngine) -> None:
+    async with Log(engine) as log:
+        talk = await Talk.begin(log, "c")
+        impossible = log.append(talk.tail, [ReplyStarted("a reply that was never created", NOW)])
+        await impossible.committed()
+
+        later = log.append(talk.tail, [ReplyStarted("any", NOW)])
+
+        with pytest.raises(NotStoring):
+            await later.committed()
+        assert not log.storing
+        talk.leave()
