@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from app.answers import Answers, Key
-from app.errors import Draining, Invalid, TooLarge
+from app.errors import Invalid, TooLarge
 from app.events import BroadcastMessage
+from app.idempotency import Answers, Key
 from app.log import Log
 from app.running import Running
 from app.settings import Settings
@@ -42,8 +42,7 @@ class Broadcast:
         async with self._answers.once(key) as kept:
             if kept:
                 return True
-            if self._running.draining.is_set():
-                raise Draining("The server is about to end and takes no new messages.")
+            self._running.check_open()
             rows = [key.keep(b"")] if key else []
             await self._log.append(self.tail, [BroadcastMessage(text)], rows).committed()
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,25 +10,22 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.answers import Answers, Key
 from app.engine.base import AddMessage, CreateConversation, DropConversation, Rename, Row
-from app.errors import Draining, Invalid, NotFound, StillRunning, TooLarge, TooMany
+from app.errors import Invalid, NotFound, StillRunning, TooLarge
 from app.events import ConversationDeleted, ConversationUpdated, Event, MessageCreated, ReplyCreated
 from app.history import History
+from app.idempotency import Answers, Key
 from app.ids import conversation_stream, new_id
 from app.log import Log
 from app.messages import Conversation, Message, Reply, text_message
 from app.questions import Asked, Question
-from app.running import Running, waits
+from app.running import Running
 from app.settings import Settings
 from app.snapshots import history_of, read_message
 from app.tail import Tail
 from app.titles import check_title, first_words
 from responders.registry import Registry, UnknownResponder
 from responders.responder import LoadError, OptionError, Responder
-
-MAX_WAITING = 10
-"""How many prompts may wait in one conversation."""
 
 IfRunning = Literal["queue", "interrupt"]
 
@@ -46,12 +44,7 @@ class Conversations:
         """Take up what an earlier process left: what ran ends as interrupted, what was only accepted starts."""
         for conversation_id in await self._log.engine.unfinished():
             async with self._log.tails.open(conversation_stream(conversation_id)) as tail:
-                history = history_of(tail)
-                replies = [(id, history.messages[id].status) for id in history.running]
-                for reply_id, _ in (reply for reply in replies if reply[1] == "running"):
-                    self._running.interrupt(tail, reply_id)
-                for reply_id, _ in (reply for reply in replies if reply[1] == "accepted"):
-                    self._running.accept(tail, reply_id)
+                self._running.recover(tail)
 
     @asynccontextmanager
     async def open(self, principal: str, conversation_id: str) -> AsyncIterator[Tail]:
@@ -72,21 +65,21 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Begin a conversation; says too whether the answer was kept from an earlier request."""
-        responder = self._check(question)
-        self._check_text(system, "system")
         async with self._answers.once(key) as kept:
             if kept:
                 return Asked.again(kept), True
+            responder = self._check(question)
+            self._check_text(system, "system")
             now = _now()
             prompt_title = check_title(title) if title is not None else first_words(question.prompt)
             conversation = Conversation(
                 id=new_id(), title=prompt_title, head=None, running=(), created_at=now, updated_at=now
             )
-            with self._running.place():
-                tail, created = self._log.tails.create(
-                    conversation_stream(conversation.id), history=History(conversation), principal=principal
-                )
-                try:
+            tail, created = self._log.tails.create(
+                conversation_stream(conversation.id), history=History(conversation), principal=principal
+            )
+            try:
+                with self._running.place(tail):
                     rows: list[Row] = [created, CreateConversation(principal, conversation)]
                     messages = [_message("system", None, system, now)] if system is not None else []
                     messages.append(_message("user", messages[0].id if messages else None, question.prompt, now))
@@ -95,8 +88,8 @@ class Conversations:
                         return await self._accept(
                             tail, messages, reply, question.options, rows, key=key, titled=title is not None
                         ), False
-                finally:
-                    self._log.tails.release(tail)
+            finally:
+                self._log.tails.release(tail)
 
     async def ask(
         self,
@@ -108,10 +101,10 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Add a prompt to a conversation; says too whether the answer was kept from an earlier request."""
-        responder = self._check(question)
         async with self._answers.once(key) as kept, tail.command:
             if kept:
                 return Asked.again(kept), True
+            responder = self._check(question)
             history = history_of(tail)
             follows = history.head if parent is msgspec.UNSET else parent
             if follows is not None and follows not in history.messages:
@@ -120,10 +113,9 @@ class Conversations:
             live = follows is not None and history.messages[follows].live
             if live and if_running is None:
                 raise StillRunning("The reply that this prompt follows has not ended.", tuple(history.running))
-            if live and if_running == "queue" and sum(waits(tail, id) for id in history.running) >= MAX_WAITING:
-                raise TooMany(f"{MAX_WAITING} prompts are waiting in this conversation, which is the limit.")
-            with self._running.place(later=live):
-                if live and follows and if_running == "interrupt":
+            interrupts = live and if_running == "interrupt"
+            with self._running.place(tail, waits=live and not interrupts, replaces=interrupts):
+                if follows and interrupts:
                     await self._running.stop(follows)
                 now = _now()
                 message = _message("user", follows, question.prompt, now)
@@ -158,7 +150,7 @@ class Conversations:
             chosen = self._responder(question)
             self._check_room(history, 1)
             before = history.messages[prompt.parent] if prompt.parent else None
-            with self._running.place(later=before is not None and before.live):
+            with self._running.place(tail, waits=before is not None and before.live):
                 reply = _reply(chosen, prompt.id, _now())
                 return await self._accept(tail, [], reply, options, [], key=key, prompt=prompt), False
 
@@ -182,8 +174,7 @@ class Conversations:
     async def rename(self, tail: Tail, title: str) -> Conversation:
         """Give a conversation another title."""
         title = check_title(title)
-        if self._running.draining.is_set():
-            raise Draining("The server is about to end.")
+        self._running.check_open()
         async with tail.command:
             conversation = history_of(tail).conversation()
             if title == conversation.title:
@@ -197,8 +188,7 @@ class Conversations:
         """Stop what runs, and remove a conversation with all that it holds."""
         async with tail.command:
             history = history_of(tail)
-            for reply_id in list(history.running)[::-1]:
-                await self._running.stop(reply_id)
+            await asyncio.gather(*(self._running.stop(reply_id) for reply_id in history.running))
             await self._log.append(tail, [ConversationDeleted()], [DropConversation()]).committed()
 
     async def _accept(
@@ -235,8 +225,7 @@ class Conversations:
         if key:
             rows.append(key.keep(msgspec.json.encode(asked)))
         append = self._log.append(tail, events, rows)
-        await append.committed()
-        self._running.accept(tail, reply.id)
+        await self._running.accept(append, tail, reply.id)
         return asked.after(append.first - 1)
 
     # Checks

@@ -7,6 +7,10 @@ class TickertapeError(Exception):
     """The root of all errors that a caller may meet; `str()` is a sentence for people."""
 
 
+RESTORE = "Put a copy of the data folder back, or move it away to begin anew."
+"""What people can do about a store that cannot be read."""
+
+
 class StartError(TickertapeError):
     """The server cannot start: a setting, the data folder, the database or the port is not as it must be."""
 

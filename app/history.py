@@ -173,6 +173,13 @@ class History:
             leaf = message.parent
         return branch[::-1]
 
+    def draft(self, reply_id: str) -> Draft:
+        """Return a reply that is being written. Raises `ValueError` for one that has ended, and for anything else."""
+        draft = self.messages.get(reply_id)
+        if not isinstance(draft, Draft):
+            raise ValueError(f"reply {reply_id} has ended, or is none")
+        return draft
+
     def forget(self, message_id: str) -> None:
         """Reduce a message that can no longer change to its outline."""
         message = self.messages[message_id]
@@ -183,14 +190,14 @@ def fold(history: History, event: Event) -> None:
     """Bring a history forward by one event. No I/O, no clock: the same events give the same history everywhere."""
     match event:
         case ReplyDelta() | ReplyToolCall() | ReplyToolResult() | ReplyStarted():
-            _draft(history, event.reply_id).apply(event)
+            history.draft(event.reply_id).apply(event)
         case MessageCreated(message):
             _add(history, message, message.created_at)
         case ReplyCreated(reply):
             _add(history, Draft(reply), reply.created_at)
             history.running.append(reply.id)
         case ReplyEnded():
-            draft = _draft(history, event.reply_id)
+            draft = history.draft(event.reply_id)
             draft.apply(event)
             history.messages[draft.id] = draft.reply()
             history.running.remove(draft.id)
@@ -208,10 +215,3 @@ def _add(history: History, message: Message | Draft, created_at: datetime) -> No
     history.messages[message.id] = message
     history.head = message.id
     history.updated_at = created_at
-
-
-def _draft(history: History, reply_id: str) -> Draft:
-    draft = history.messages[reply_id]
-    if not isinstance(draft, Draft):
-        raise ValueError(f"reply {reply_id} has ended, or is none")
-    return draft

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 from app.engine.base import Commit, Engine, Entry, Row, Settlement
-from app.errors import NotFound, NotStoring, StartError
+from app.errors import RESTORE, NotFound, NotStoring, StartError
 from app.events import Event, Record
 from app.ids import BROADCAST
 from app.tail import Tail
@@ -79,7 +79,7 @@ class Log:
         except BaseException as error:
             await self.__aexit__()
             if isinstance(error, NotFound | NotStoring):
-                raise StartError(f"The log cannot be taken up: {error}") from error
+                raise StartError(f"The log cannot be taken up: {error} {RESTORE}") from error
             raise
         return self
 
@@ -109,7 +109,7 @@ class Log:
             append.error = self._failed
             self._done.set()
             return append
-        tail.holders += 1
+        self.tails.share(tail)
         self._pending.append(append)
         self._wanted.set()
         return append
@@ -151,6 +151,8 @@ class Log:
             self._due = due | self._due
             self._fail(appends, done, error)
         else:
+            if not self.storing:
+                logger.info("the store takes commits again")
             self.storing = True
             self._commits += 1
             for settlement in settlements:
@@ -159,9 +161,10 @@ class Log:
 
     def _fail(self, appends: list[Append], done: asyncio.Event, error: Exception) -> None:
         """Fail a commit, and all that was appended behind it: a reply whose middle is missing must not go on."""
+        if self.storing:
+            logger.error("the store did not take a commit", exc_info=error)
         self.storing = False
         reason = error if isinstance(error, NotStoring) else NotStoring("The store did not take the write.")
-        logger.error("the store did not take a commit", exc_info=None if reason is error else error)
         behind, self._pending = self._pending, []
         later, self._done = self._done, asyncio.Event()
         for append in [*appends, *behind]:
@@ -190,7 +193,7 @@ class Log:
     # Settle
 
     def _note_unsettled(self, tail: Tail) -> None:
-        if tail.history and tail.history.deleted:
+        if tail.deleted:
             tail.settle(tail.head)
             self._since.pop(tail, None)
             self._due.pop(tail.name, None)

@@ -13,7 +13,6 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from app.answers import Answers
 from app.api import about, broadcast, conversations, messages
 from app.api.node import Node
 from app.api.problems import problem_details
@@ -21,7 +20,8 @@ from app.api.stream import Streams
 from app.broadcast import Broadcast
 from app.conversations import Conversations
 from app.engine.sqlite import SQLiteEngine
-from app.errors import StartError
+from app.errors import RESTORE, NotFound, NotStoring, StartError
+from app.idempotency import Answers
 from app.ids import BROADCAST
 from app.log import Log
 from app.running import Running
@@ -87,18 +87,27 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         registry = Registry.discover(settings.responder)
     except (LoadError, UnknownResponder) as error:
         raise StartError(str(error)) from error
+    # Importing a stranger's package may take long: once, here, and never while tokens are sent.
+    await asyncio.to_thread(list, registry)
     engine = SQLiteEngine(settings.folder)
     async with Log(engine) as log, log.tails.open(BROADCAST) as tail:
         answers = Answers(engine)
         running = Running(log, registry, settings)
         commands = Conversations(log, running, answers, registry, settings)
         channel = Broadcast(log, tail, running, answers, settings)
-        await commands.recover()
         try:
+            await _recover(commands)
             yield Node(settings, log, running, commands, channel, registry, Streams(settings.max_streams))
         finally:
             await running.drain(0, asyncio.Event())
             await running.close()
+
+
+async def _recover(commands: Conversations) -> None:
+    try:
+        await commands.recover()
+    except (NotStoring, NotFound) as error:
+        raise StartError(f"The replies that had not ended cannot be taken up: {error} {RESTORE}") from error
 
 
 def _node(state: State) -> Node:

@@ -9,20 +9,17 @@ from contextlib import aclosing, suppress
 
 from app.characters import whole
 from app.engine.base import SaveReply
-from app.errors import NotStoring
+from app.errors import NotFound, NotStoring
 from app.events import ReplyPiece
 from app.history import Draft
 from app.log import Append, Log
 from app.tail import Tail
 from app.writer import INTERRUPTED, LENGTH, Outcome, Writer, failed
-from responders.base import Piece, Prompt, ResponderError
+from responders.base import STOP_SECONDS, Piece, Prompt, ResponderError
 from responders.responder import Responder
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 0.8
-"""How long a generator may take to leave once its reply is decided; after that it is abandoned. The rest of the second
-that a stop may take (G10) is for the commit of the ending."""
 MAX_UNCOMMITTED_BYTES = 256 * 1024
 """How much of a reply may wait for its commit before the generator has to."""
 TURN = 64
@@ -78,10 +75,19 @@ class Runner:
 
     async def run(self) -> None:
         """Write the reply and its ending, once. Interrupted before its start is stored, it stays accepted."""
-        outcome = self._verdict.result() if self._verdict.done() else await self._supervise()
-        if outcome != INTERRUPTED or await self._has_started():
-            await self._end(outcome)
-        self.ended.set()
+        try:
+            outcome = await self._decided() if self._verdict.done() else await self._supervise()
+            if outcome != INTERRUPTED or await self._has_started():
+                await self._end(outcome)
+        finally:
+            self.ended.set()
+
+    async def _decided(self) -> Outcome:
+        """Return the verdict on a reply that never runs here; its usage is estimated like any other."""
+        with suppress(ResponderError, NotStoring, NotFound):
+            if self._responder and self._committed.status == "running":
+                await self._prompt(self._responder)
+        return self._verdict.result()
 
     # Supervision
 
@@ -120,9 +126,7 @@ class Runner:
             await self._start()
             if self._responder is None:
                 return failed("unknown_responder", "The responder of this reply is not available any more.")
-            prompt = await self._read_prompt(self._responder)
-            self._prompt_words = sum(len(turn.text.split()) for turn in prompt.messages)
-            await self._write_pieces(self._responder.open(prompt))
+            await self._write_pieces(self._responder.open(await self._prompt(self._responder)))
         except NotStoring:
             return INTERRUPTED
         except ResponderError as error:
@@ -133,6 +137,11 @@ class Runner:
             logger.exception("responder failed", extra={"reply": self.reply_id})
             return failed("responder_error", "The responder failed; the server's log says why.")
         return LENGTH if self._writer.full else self._writer.completed
+
+    async def _prompt(self, responder: Responder) -> Prompt:
+        prompt = await self._read_prompt(responder)
+        self._prompt_words = sum(len(turn.text.split()) for turn in prompt.messages)
+        return prompt
 
     async def _start(self) -> None:
         """Commit that the reply runs. Until that is stored nothing may be paid for, so it is tried until it is."""

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from app.errors import Draining, NotStoring, TooMany
-from app.history import Draft
-from app.log import Log
-from app.runner import STOP_SECONDS, Runner
+from app.log import Append, Log
+from app.runner import Runner
 from app.settings import Settings
-from app.snapshots import read_prompt
+from app.snapshots import history_of, read_prompt
 from app.tail import Tail
 from app.writer import CANCELLED, INTERRUPTED, Outcome
+from responders.base import STOP_SECONDS
 from responders.registry import Registry, UnknownResponder
-from responders.responder import LoadError
+from responders.responder import LoadError, Responder
 
 logger = logging.getLogger(__name__)
 
+MAX_WAITING = 10
+"""How many prompts may wait in one conversation."""
 STOPPED_IN_SECONDS = 5.0
 """How long a caller waits for an ending to be stored before it is told that the store does not take it."""
 DRAINED_IN_SECONDS = STOP_SECONDS + 0.25
@@ -41,7 +43,6 @@ class Running:
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reserved = 0
-        self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._runners)
@@ -50,18 +51,24 @@ class Running:
         """Whether a reply has begun to run here and has not ended."""
         return reply_id in self._runners
 
-    @contextmanager
-    def place(self, *, later: bool = False) -> Iterator[None]:
-        """Keep a place for a reply that is about to be accepted, or none where it runs `later`, after another one.
-
-        Raises `TooMany` and `Draining`.
-        """
+    def check_open(self) -> None:
+        """Raise `Draining` once the server is about to end."""
         if self.draining.is_set():
-            raise Draining("The server is about to end and takes no new prompts.")
-        if later:
+            raise Draining("The server is about to end and takes nothing new.")
+
+    @contextmanager
+    def place(self, tail: Tail, *, waits: bool = False, replaces: bool = False) -> Iterator[None]:
+        """Keep a place for a reply that is about to be accepted: among those that run, or in a conversation's queue.
+
+        One that replaces a running reply gets the place of that one. Raises `TooMany` and `Draining`.
+        """
+        self.check_open()
+        if waits and sum(_waits(tail, reply_id) for reply_id in history_of(tail).running) >= MAX_WAITING:
+            raise TooMany(f"{MAX_WAITING} prompts are waiting in this conversation, which is the limit.")
+        if waits or replaces:
             yield
             return
-        ready = sum(not waits(tail, reply_id) for reply_id, tail in self._accepted.items())
+        ready = sum(not _waits(tail, reply_id) for reply_id, tail in self._accepted.items())
         if len(self._runners) + ready + self._reserved >= self._settings.max_running:
             raise TooMany(f"{self._settings.max_running} replies are running, which is the limit.")
         self._reserved += 1
@@ -70,16 +77,24 @@ class Running:
         finally:
             self._reserved -= 1
 
-    def accept(self, tail: Tail, reply_id: str) -> None:
-        """Take over a reply that is committed as accepted: it starts as soon as it may."""
-        tail.holders += 1
-        self._accepted[reply_id] = tail
-        self._start_ready()
+    async def accept(self, append: Append, tail: Tail, reply_id: str) -> None:
+        """Wait until an accepted reply is stored, and take it over: it starts as soon as it may. Raises `NotStoring`.
 
-    def interrupt(self, tail: Tail, reply_id: str) -> None:
-        """End a reply that ran when an earlier process ended."""
-        tail.holders += 1
-        self._run(tail, reply_id, INTERRUPTED)
+        A caller that is cancelled meanwhile leaves no reply behind that nobody runs.
+        """
+        accepting = self._spawn(self._take_over(append, tail, reply_id))
+        await asyncio.shield(accepting)
+
+    def recover(self, tail: Tail) -> None:
+        """Take up what an earlier process left: what ran ends as interrupted, what was only accepted starts."""
+        history = history_of(tail)
+        for reply_id in history.running:
+            self._log.tails.share(tail)
+            if history.messages[reply_id].status == "running":
+                self._run(tail, reply_id, INTERRUPTED)
+            else:
+                self._accepted[reply_id] = tail
+        self._start_ready()
 
     async def stop(self, reply_id: str, outcome: Outcome = CANCELLED, within: float = STOPPED_IN_SECONDS) -> None:
         """Stop a reply and wait for its ending to be stored; an ended one stays as it is. Raises `NotStoring`."""
@@ -105,16 +120,13 @@ class Running:
         self.draining.set()
         self._log.tails.wake_all()
         hurried = asyncio.create_task(hurry.wait())
-        try:
-            async with asyncio.timeout(seconds):
-                while self._runners and not hurry.is_set():
-                    changed = asyncio.create_task(self._changed.wait())
-                    await asyncio.wait({changed, hurried}, return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
-        except TimeoutError:
+        end = asyncio.get_running_loop().time() + seconds
+        while self._runners and not hurry.is_set() and (left := end - asyncio.get_running_loop().time()) > 0:
+            # A runner may be added meanwhile: a reply that waits can still be stopped.
+            await asyncio.wait({hurried, *self._tasks}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if self._runners:
             logger.warning("drain time is up", extra={"running": len(self._runners)})
-        finally:
-            hurried.cancel()
         stops = (self.stop(id, INTERRUPTED, DRAINED_IN_SECONDS) for id in self._runners)
         await asyncio.gather(*stops, return_exceptions=True)
         self.drained = True
@@ -130,23 +142,17 @@ class Running:
         for reply_id, tail in list(self._accepted.items()):
             if self.draining.is_set() or len(self._runners) >= self._settings.max_running:
                 return
-            if not waits(tail, reply_id):
+            if not _waits(tail, reply_id):
                 del self._accepted[reply_id]
                 self._run(tail, reply_id)
 
     def _run(self, tail: Tail, reply_id: str, outcome: Outcome | None = None) -> None:
-        assert tail.history is not None  # noqa: S101 - only conversations have replies
-        draft = tail.history.messages[reply_id]
-        assert isinstance(draft, Draft)  # noqa: S101 - it has not ended
-        try:
-            responder = self._registry.get(draft.reply().responder)
-        except (UnknownResponder, LoadError):
-            responder = None
+        draft = history_of(tail).draft(reply_id)
         runner = Runner(
             self._log,
             tail,
             draft,
-            responder,
+            self._responder(draft.reply().responder),
             partial(read_prompt, self._log.engine, tail, draft),
             max_bytes=self._settings.max_reply_bytes,
             idle_seconds=self._settings.reply_idle_seconds,
@@ -154,9 +160,23 @@ class Running:
         if outcome:
             runner.decide(outcome)
         self._runners[reply_id] = runner
-        task = asyncio.create_task(self._see_through(runner, tail), name=f"runner-{reply_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        _ = self._spawn(self._see_through(runner, tail))
+
+    def _responder(self, name: str) -> Responder | None:
+        try:
+            return self._registry.get(name)
+        except (UnknownResponder, LoadError):
+            return None
+
+    async def _take_over(self, append: Append, tail: Tail, reply_id: str) -> None:
+        self._log.tails.share(tail)
+        try:
+            await append.committed()
+        except NotStoring:
+            self._log.tails.release(tail)
+            raise
+        self._accepted[reply_id] = tail
+        self._start_ready()
 
     async def _see_through(self, runner: Runner, tail: Tail) -> None:
         try:
@@ -164,15 +184,18 @@ class Running:
         finally:
             del self._runners[runner.reply_id]
             self._log.tails.release(tail)
-            self._changed.set()
-            self._changed = asyncio.Event()
-        self._start_ready()
+            self._start_ready()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
-def waits(tail: Tail, reply_id: str) -> bool:
+def _waits(tail: Tail, reply_id: str) -> bool:
     """Whether an accepted reply waits for the one that its prompt follows to end."""
-    assert tail.history is not None  # noqa: S101 - only conversations have replies
-    messages = tail.history.messages
+    messages = history_of(tail).messages
     prompt = messages[reply_id].parent
     before = messages[prompt].parent if prompt else None
     return before is not None and messages[before].live

@@ -68,8 +68,10 @@ class Server(uvicorn.Server):
             self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
-        await self._node.running.drain(self._node.settings.drain_seconds, self._hurry)
-        self.should_exit = True
+        try:
+            await self._node.running.drain(self._node.settings.drain_seconds, self._hurry)
+        finally:
+            self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let streams send their last frames, abort who does not read them, and close."""
@@ -179,7 +181,9 @@ def configure_logging() -> None:
         cache_logger_on_first_use=True,
     )
     for_people = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
+    # Plain tracebacks: pretty ones show the frames' variables, and those hold prompts.
+    for_terminal = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = for_terminal if for_people else structlog.processors.JSONRenderer()
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[

@@ -52,6 +52,11 @@ class Tail:
         return self.head - self.settled
 
     @property
+    def deleted(self) -> bool:
+        """Whether it is a conversation that was deleted."""
+        return self.history is not None and self.history.deleted
+
+    @property
     def idle(self) -> bool:
         """Whether it is a conversation in which no reply is accepted or running."""
         return self.history is not None and not self.history.running

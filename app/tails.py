@@ -47,6 +47,10 @@ class Tails:
         tail.holders += 1
         return tail
 
+    def share(self, tail: Tail) -> None:
+        """Hold a tail that somebody holds already once more, until one more `release`."""
+        tail.holders += 1
+
     def release(self, tail: Tail) -> None:
         """Let go of a tail; the last holder of a settled one takes it out of memory."""
         tail.holders -= 1

@@ -14,6 +14,9 @@ from app.history import Draft
 from app.messages import Ending, Failure, Reply
 from responders.base import Finish, FinishReason, Piece, Reasoning, Text, ToolCall, ToolResult, Usage
 
+PART_BYTES = 64
+"""What each part of a reply counts for towards its limit, beside its text."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a reply ends."""
@@ -41,11 +44,10 @@ class Writer:
     """
 
     def __init__(self, reply: Reply, room: int) -> None:
-        self.draft = Draft(reply)
         self.full = False
         self._room = room
         self._characters: dict[type[Text | Reasoning], Characters] = {Text: Characters(), Reasoning: Characters()}
-        self._pieces = 0
+        self.go_back_to(reply)
         self._usage: Usage | None = None
         self._finish: FinishReason = "stop"
 
@@ -110,18 +112,23 @@ class Writer:
     def go_back_to(self, reply: Reply) -> None:
         """Take a reply as it is stored for what there is: what was written after that is gone."""
         self.draft = Draft(reply)
+        self._pieces = sum(len(part.text.split()) for part in reply.parts if isinstance(part, Text | Reasoning))
 
     def _text(self, kind: type[Text | Reasoning], text: str) -> ReplyDelta | None:
-        self._pieces += 1
+        self._pieces += bool(text)
         return self._delta(kind, self._characters[kind].add(text))
 
     def _delta(self, kind: type[Text | Reasoning], text: str) -> ReplyDelta | None:
-        fitting = cut(text, self._room)
-        self._room -= len(fitting.encode())
+        if not text:
+            return None
+        grows = self.draft.grows(kind)
+        cost = 0 if grows else self._cost_of_a_part()
+        fitting = cut(text, max(0, self._room - cost))
         self.full = self.full or len(fitting) < len(text)
         if not fitting:
             return None
-        part = self.draft.parts - 1 if self.draft.grows(kind) else self.draft.parts
+        self._room -= cost + len(fitting.encode())
+        part = self.draft.parts - 1 if grows else self.draft.parts
         event = ReplyDelta(self.draft.id, part, fitting, "reasoning" if kind is Reasoning else None, self._first())
         self.draft.apply(event)
         return event
@@ -142,11 +149,16 @@ class Writer:
 
     def _takes(self, *texts: str) -> bool:
         """Whether there is room for all of these: half a tool call is worse than none."""
-        size = sum(len(text.encode()) for text in texts)
+        size = self._cost_of_a_part() + sum(len(text.encode()) for text in texts)
         self.full = self.full or size > self._room
         if not self.full:
             self._room -= size
         return not self.full
+
+    def _cost_of_a_part(self) -> int:
+        # Without it, a reply of many parts and no text would have no end. The first part is free, so that a text may be
+        # as long as the limit.
+        return PART_BYTES if self.draft.parts else 0
 
     def _first(self) -> datetime | None:
         return None if self.draft.parts else datetime.now(UTC)

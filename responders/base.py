@@ -13,8 +13,8 @@ The contract, as the conformance cases (`tickertape check`) assert it:
   one part. `Usage` and `Finish` may be yielded at any time; they describe the reply and are no piece of it.
 - `yield` may wait: the runner asks for the next piece only when the reader side has room.
 - Stop is a cancellation: `asyncio.CancelledError` is raised at the `await` where the generator stands. One that stands
-  at a `yield` is closed there (`GeneratorExit`). Either way its `finally` blocks run. It has one second to leave; what
-  it yields later is dropped.
+  at a `yield` is closed there (`GeneratorExit`). Either way its `finally` blocks run. It has `STOP_SECONDS` to leave;
+  what it yields later is dropped.
 - An exception ends the reply as `failed`. `ResponderError(message)` shows its message to the user; of any other
   exception the user sees a fixed sentence, and the traceback goes to the server's log.
 - A plain generator works too. It runs in a thread of its own, a few pieces ahead of its reader, so it may block; it is
@@ -35,9 +35,12 @@ This module imports nothing of the server, so that a responder can be written an
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+STOP_SECONDS = 0.8
+"""How long a responder may take to leave when it is stopped; the rest of a second is for storing the ending."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -79,15 +82,18 @@ class Image(msgspec.Struct, frozen=True, tag="image", tag_field="type"):
 Part = Text | Reasoning | ToolCall | ToolResult | Image
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens, as the responder counts them; without one, the server counts pieces and says `estimated`.
 
     `partial` is set by the server on a reply that did not complete.
     """
 
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
+    input_tokens: Count
+    output_tokens: Count
+    total_tokens: Count
     partial: bool = False
     estimated: bool = False
 
@@ -98,8 +104,8 @@ class Finish(msgspec.Struct, frozen=True):
     reason: FinishReason
 
 
-Piece = str | Part | Usage | Finish
-"""What a responder may yield."""
+Piece = str | Text | Reasoning | ToolCall | ToolResult | Usage | Finish
+"""What a responder may yield: everything but an image, which only a prompt can hold."""
 
 
 class Turn(msgspec.Struct, frozen=True):

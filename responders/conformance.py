@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+from responders.base import STOP_SECONDS
 from responders.cases import CASES, Case
 from responders.responder import Responder, describe
-from responders.trial import STOP_SECONDS, Failed, Skipped, Trial
+from responders.trial import Failed, Skipped, Trial
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -36,7 +36,9 @@ class Mock:
         tool_call: Annotated[bool, Meta(description="whether a tool is called, with its result, before the text")] = (
             False
         )
-        fail_after: Annotated[int, Meta(ge=0, description="tokens, thoughts too, after which it raises")] | None = None
+        fail_after: (
+            Annotated[int, Meta(ge=0, le=200_000, description="tokens, thoughts too, after which it raises")] | None
+        ) = None
 
     async def __call__(self, prompt: Prompt) -> AsyncGenerator[Piece, None]:
         """Yield thoughts, a tool call and its result, the text, and at last `Usage` and `Finish`, as the options say.

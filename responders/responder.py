@@ -107,8 +107,8 @@ class Responder:
             async for piece in result:
                 yield piece
         finally:
-            if isinstance(result, AsyncGenerator):
-                await result.aclose()
+            if close := getattr(result, "aclose", None):
+                await close()
 
 
 # What an author wrote

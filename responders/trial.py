@@ -9,11 +9,9 @@ from typing import Any
 
 import msgspec
 
-from responders.base import Piece, Prompt, Text, Turn
+from responders.base import STOP_SECONDS, Piece, Prompt, Text, Turn
 from responders.responder import OptionError, Responder, describe
 
-STOP_SECONDS = 1.0
-"""How long a generator may take to leave; the server abandons it then."""
 MAX_PIECES = 5_000
 MAX_CHARACTERS = 1_000_000
 """Where a reading ends by itself, since a responder may write for ever."""

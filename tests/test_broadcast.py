@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app import broadcast
-from app.answers import Answers, Key
 from app.broadcast import Broadcast, join_notice
 from app.errors import Draining, Invalid, NotStoring, TooLarge
 from app.events import BroadcastMessage
+from app.idempotency import Answers, Key
 from app.ids import BROADCAST
 from app.settings import Settings
 from tests.support.core import WITHIN, Core, open_core

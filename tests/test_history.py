@@ -195,7 +195,7 @@ def test_a_prompt_is_no_reply(history):
 
 
 def test_a_piece_of_an_unknown_reply_is_an_error(history):
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="has ended, or is none"):
         fold(history, ReplyDelta("other", 0, "a"))
 
 

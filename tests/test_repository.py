@@ -33,7 +33,7 @@ LAYERS = """
     app.tails | app.resume | app.writer
     app.log
     responders.*
-    app.runner | app.codecs.* | app.snapshots | app.answers | app.questions
+    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions
     app.running
     app.conversations | app.broadcast
     app.api.*

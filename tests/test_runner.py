@@ -12,6 +12,7 @@ import pytest
 
 from app.events import Event, ReplyDelta, ReplyToolCall, ReplyToolResult
 from app.messages import Reply
+from app.writer import PART_BYTES
 from responders.base import Finish, Reasoning, Text, ToolCall, ToolResult, Usage
 from tests.support.core import open_core
 
@@ -162,12 +163,21 @@ async def test_a_huge_reply_ends_at_the_limit_and_its_responder_is_closed(tmp_pa
 
 
 async def test_the_limit_counts_everything_that_is_stored(tmp_path):
+    room = 10 + 3 * PART_BYTES  # the first part is free, the others are not
+
     reply, _ = await run(
-        tmp_path, Reasoning("123"), ToolCall("4", "5", "6"), ToolResult("7", "8"), "90", "x", max_reply_bytes=10
+        tmp_path, Reasoning("123"), ToolCall("4", "5", "6"), ToolResult("7", "8"), "90", "x", max_reply_bytes=room
     )
 
     assert (reply.text, reply.finish_reason) == ("90", "length")
-    assert len(reply.parts) == 4
+
+
+async def test_a_reply_of_many_parts_without_text_comes_to_its_end(tmp_path):
+    calls = [ToolCall("", "", "")] * 1000
+
+    reply, _ = await run(tmp_path, *calls, max_reply_bytes=10 * PART_BYTES)
+
+    assert (len(reply.parts), reply.status, reply.finish_reason) == (11, "completed", "length")
 
 
 async def test_a_reply_whose_responder_does_not_count_is_counted_in_pieces(tmp_path):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from litestar import MediaType, Response, get
+from typing import Any
 
-from app.api.answers import json_response
+from litestar import MediaType, Request, Response, get
+
 from app.api.messages import MAX_WAIT
 from app.api.node import ThisNode
-from app.conversations import MAX_WAITING
+from app.api.responses import json_response
 from app.errors import Draining, NotStoring
+from app.running import MAX_WAITING
 
 _WELCOME = """Tickertape is running.
 
@@ -19,9 +21,9 @@ Say:     curl -H 'Content-Type: application/json' -d '{"message": "Hello, all"}'
 
 
 @get("/", media_type=MediaType.TEXT)
-async def welcome(node: ThisNode) -> str:
+async def welcome(request: Request[Any, Any, Any]) -> str:
     """Say what this is and how to begin."""
-    return _WELCOME.replace("URL", f"http://{node.settings.host}:{node.settings.port}")
+    return _WELCOME.replace("URL", str(request.base_url).rstrip("/"))
 
 
 @get("/responders")

@@ -26,7 +26,7 @@ async def stream_broadcast(request: Request[Any, Any, Any], node: ThisNode) -> A
     """Stream what is said to everybody."""
     given = cursor_of(request)
     from_start = query_choice(request, "from", "start") and given is None
-    tail = await node.log.tails.hold(node.broadcast.tail.name)
+    tail = node.broadcast.tail
     feed = BroadcastFeed(
         node.log.engine, node.running, node.broadcast, judge(tail, given), joins=given is None, from_start=from_start
     )

@@ -8,10 +8,10 @@ import msgspec
 from litestar import Request, Response, delete, get, patch, post
 from litestar.types import ASGIApp
 
-from app.api.answers import answer_asked, json_response
 from app.api.feeds import ConversationFeed
 from app.api.node import PathId, ThisNode
 from app.api.requests import PRINCIPAL, cursor_of, idempotency_key, query, query_choice, query_count, read_json
+from app.api.responses import answer_asked, check_streams, json_response
 from app.api.stream import Stream
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
@@ -47,6 +47,7 @@ class ConversationPage(msgspec.Struct):
 @post("/conversations")
 async def create_conversation(request: Request[Any, Any, Any], node: ThisNode) -> ASGIApp:
     """Begin a conversation with a prompt."""
+    check_streams(request, node)
     body = await read_json(request, NewConversation)
     question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
     key = await idempotency_key(request)
@@ -104,7 +105,6 @@ async def stream_conversation(request: Request[Any, Any, Any], node: ThisNode, c
         if until_idle and verdict.after == tail.head and not history_of(tail).running:
             # 204 is the one answer that stops an EventSource for good.
             return Response(b"", status_code=204)  # type: ignore[return-value]
-        tail.holders += 1  # for the stream, which releases it
         feed = ConversationFeed(
             node.log.engine, node.running, tail, verdict, from_start=from_start, until_idle=until_idle
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.api.stream import EVENT_STREAM, SEND_BYTES, draw_retry
+from app.api.stream import EVENT_STREAM, SEND_BYTES, Unfinished, draw_retry
 from app.broadcast import Broadcast, join_notice
 from app.codecs import sse
 from app.engine.base import Engine
-from app.events import Record, ReplyDelta
+from app.errors import NotFound
+from app.events import Record, ReplyDelta, ReplyEnded
 from app.ids import Cursor
 from app.resume import NO_CURSOR, Verdict
 from app.running import Running
@@ -25,6 +26,7 @@ class NativeFeed:
 
     def __init__(self, subscription: Subscription, running: Running) -> None:
         self.subscription = subscription
+        self.finished = False
         self._tail = subscription.tail
         self._running = running
 
@@ -94,7 +96,7 @@ class ConversationFeed(NativeFeed):
 
     def farewell(self) -> bytes | None:
         """End when the conversation is deleted, when the server drains and nothing runs here, or when asked to."""
-        if self._tail.history is not None and self._tail.history.deleted:
+        if self._tail.deleted:
             return self.bye("deleted")
         history = history_of(self._tail)
         running = any(self._running.runs(reply_id) for reply_id in history.running)
@@ -116,15 +118,28 @@ class ReplyFeed(NativeFeed):
         ids = {"conversation_id": history_of(self._tail).id, "reply_id": self._reply_id}
         return sse.retry(draw_retry()) + self._hello(NO_CURSOR, **ids)
 
+    def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
+        """Yield the events' shared frames, up to the end of the reply."""
+        return sse.chunks(self._tail.epoch, self._own(records), SEND_BYTES)
+
+    def _own(self, records: Sequence[Record]) -> Sequence[Record]:
+        for place, record in enumerate(records):
+            if record.type == "reply.ended":
+                event = record.event()
+                if isinstance(event, ReplyEnded) and event.reply_id == self._reply_id:
+                    self.finished = True
+                    return records[: place + 1]
+        return records
+
     async def again(self) -> bytes:
         """Return nothing: such a reader is never too far behind."""
-        raise AssertionError("a reply's events are kept until its conversation is deleted")
+        raise NotFound("A reply's events are kept until its conversation is deleted.")
 
     def farewell(self) -> bytes | None:
         """End with the reply, or when the server drains before the reply runs."""
-        if self._tail.history is None or self._tail.history.deleted:
+        if self._tail.deleted:
             return self.bye("deleted")
-        reply = self._tail.history.messages[self._reply_id]
+        reply = history_of(self._tail).messages[self._reply_id]
         if not reply.live:
             return b""
         waits = self._running.draining.is_set() and not self._running.runs(self._reply_id)
@@ -142,7 +157,7 @@ class TextFeed(ReplyFeed):
 
     def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
         """Yield the text of this reply."""
-        deltas = (record.event() for record in records if record.type == "reply.delta")
+        deltas = (record.event() for record in self._own(records) if record.type == "reply.delta")
         text = "".join(
             event.text
             for event in deltas
@@ -154,9 +169,9 @@ class TextFeed(ReplyFeed):
         """Return nothing: everything sent is the reply's text."""
         return b""
 
-    def bye(self, reason: str) -> bytes:  # noqa: ARG002 - native feeds say it
-        """Return nothing: everything sent is the reply's text."""
-        return b""
+    def bye(self, reason: str) -> bytes:
+        """Cut the connection: everything sent is the reply's text, and a clean end means that this is all of it."""
+        raise Unfinished(reason)
 
 
 class BroadcastFeed(NativeFeed):

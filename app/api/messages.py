@@ -10,9 +10,9 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.types import ASGIApp
 
-from app.api.answers import answer_asked, json_response
 from app.api.node import Node, PathId, ThisNode
 from app.api.requests import PRINCIPAL, idempotency_key, query, query_count, query_number, read_json
+from app.api.responses import answer_asked, check_streams, json_response
 from app.conversations import IfRunning
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
@@ -56,6 +56,7 @@ class MessagePage(msgspec.Struct):
 async def ask(request: Request[Any, Any, Any], node: ThisNode, conversation_id: PathId) -> ASGIApp:
     """Add a prompt to a conversation."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        check_streams(request, node)
         body = await read_json(request, NewMessage)
         question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
         key = await idempotency_key(request)
@@ -107,6 +108,7 @@ async def retry_reply(
 ) -> ASGIApp:
     """Answer a prompt anew, beside an old reply."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        check_streams(request, node)
         body = await read_json(request, Retry, optional=True)
         key = await idempotency_key(request)
         asked, again = await node.conversations.retry(

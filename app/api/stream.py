@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import anyio
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
 from app.errors import NotFound, NotStoring
 from app.events import Record
 from app.subscription import BEHIND, Subscription
-from app.tail import Tail
 from app.tails import Tails
 
 PING_SECONDS = 15.0
@@ -41,11 +40,17 @@ class Streams:
         self.open = 0
 
 
+class Unfinished(Exception):
+    """A stream has to end early, and its dialect has no word for that: the connection is cut instead."""
+
+
 class Feed(Protocol):
     """What one stream sends beside and around its events; bytes may be empty."""
 
     content_type: str
     subscription: Subscription
+    finished: bool
+    """Whether what was encoded last is the last thing of the stream."""
 
     async def opening(self) -> bytes:
         """Return what is sent first."""
@@ -63,18 +68,19 @@ class Feed(Protocol):
         """Return what is sent where the next events are too many or gone, after moving the subscription."""
 
     def bye(self, reason: str) -> bytes:
-        """Return what is sent before a clean end."""
+        """Return what is sent before a clean end. Raises `Unfinished` where that would pass for the whole."""
 
     def farewell(self) -> bytes | None:
         """Return the last thing to send when the stream is over at its head; None while it goes on."""
 
 
 class Stream:
-    """The ASGI response of a stream. It owns its hold on the tail, and leaves nothing behind when it returns."""
+    """The ASGI response of a stream. It holds the tail by itself, and leaves nothing behind when it returns."""
 
     def __init__(
         self, tails: Tails, streams: Streams, feed: Feed, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
+        tails.share(feed.subscription.tail)
         self._tails = tails
         self._streams = streams
         self._feed = feed
@@ -96,6 +102,13 @@ class Stream:
     async def _write(self, socket: _Socket) -> None:
         headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
         await socket.start(self._status, [(b"content-type", self._feed.content_type.encode()), *_HEADERS, *headers])
+        try:
+            await self._write_all(socket)
+        except Unfinished:
+            await socket.abort()
+        await socket.end()
+
+    async def _write_all(self, socket: _Socket) -> None:
         if self._streams.open > self._streams.limit:
             await socket.write(self._feed.bye("overloaded"))
         else:
@@ -103,10 +116,7 @@ class Stream:
                 await self._write_feed(socket)
             except (NotFound, NotStoring):
                 # The response has started: what can still be said is said in the stream, and the client comes back.
-                await socket.write(
-                    self._feed.bye("deleted" if _is_deleted(self._feed.subscription.tail) else "overloaded")
-                )
-        await socket.end()
+                await socket.write(self._feed.bye("deleted" if self._feed.subscription.tail.deleted else "overloaded"))
 
     async def _write_feed(self, socket: _Socket) -> None:
         feed, subscription = self._feed, self._feed.subscription
@@ -114,21 +124,23 @@ class Stream:
         ping_at = loop.time() + PING_SECONDS
         await socket.write(await feed.opening())
         while True:
-            changed = subscription.tail.changed  # armed before the read: see `Subscription`
-            records = await subscription.poll()
-            if records is BEHIND:
-                await socket.write(await feed.again())
-            else:
-                for piece in feed.encode(records):
-                    await socket.write(piece)
+            changed = subscription.tail.changed  # armed before every look: see `Subscription`
             await socket.write(feed.notice())
             if loop.time() >= ping_at:
                 await socket.write(feed.ping())
                 ping_at = loop.time() + PING_SECONDS
-            if not records:
-                farewell = feed.farewell()
-                if farewell is not None:
-                    return await socket.write(farewell)
+            records = await subscription.poll()
+            if records is BEHIND:
+                await socket.write(await feed.again())
+            elif records:
+                for piece in feed.encode(records):
+                    await socket.write(piece)
+                if feed.finished:
+                    return None
+            # Nothing awaits between the read that found the head and this look, so nothing can be left unsent.
+            elif (farewell := feed.farewell()) is not None:
+                return await socket.write(farewell)
+            else:
                 await _wait(changed, ping_at)
 
 
@@ -141,26 +153,33 @@ class _Socket:
         self._send = send
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes) -> None:
-        if not body:
-            return None
+        if body:
+            await self._put({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def end(self) -> None:
+        await self._put({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def abort(self) -> None:
+        """Cut the connection, so that nobody takes what was sent for the whole."""
+        if self._transport:
+            self._transport.abort()
+            await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
+
+    async def _put(self, message: HTTPResponseStartEvent | HTTPResponseBodyEvent) -> None:
         if self._transport is None or not self._transport.get_write_buffer_size():
-            return await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            return await self._send(message)
         while True:
             unsent = _unsent(self._transport)
             try:
                 # Our server waits before it writes, so a send that times out has written nothing.
                 async with asyncio.timeout(STALL_SECONDS):
-                    return await self._send({"type": "http.response.body", "body": body, "more_body": True})
+                    return await self._send(message)
             except TimeoutError:
                 if _unsent(self._transport) >= unsent:
-                    self._transport.abort()
-                    await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
+                    await self.abort()
 
 
 def _unsent(transport: asyncio.WriteTransport) -> int:
@@ -186,10 +205,6 @@ async def _wait(changed: asyncio.Event, deadline: float) -> None:
             await changed.wait()
     except TimeoutError:
         pass
-
-
-def _is_deleted(tail: Tail) -> bool:
-    return tail.history is not None and tail.history.deleted
 
 
 def draw_retry() -> int:

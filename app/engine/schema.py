@@ -13,8 +13,9 @@ MIGRATIONS = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
+    -- AUTOINCREMENT: a number of a deleted stream must never mean another one.
     CREATE TABLE streams (
-        number INTEGER PRIMARY KEY,
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
         salt BLOB NOT NULL
     );

@@ -24,7 +24,7 @@ from app.engine import queries, rows
 from app.engine.base import Commit, DropConversation, StoredAnswer, StoredConversation, StoredReply, StoredStream
 from app.engine.blocks import Unreadable, pack_journal, unpack_journal
 from app.engine.schema import migrate
-from app.errors import NotStoring, StartError
+from app.errors import RESTORE, NotStoring, StartError
 from app.events import Record
 from app.ids import make_epoch
 from app.messages import Conversation, Message
@@ -141,7 +141,12 @@ class SQLiteEngine:
 
     def _run_query(self, query: Callable[..., T], *args: object) -> T:
         try:
-            return query(self._reading_connection(), *args)
+            db = self._reading_connection()
+            db.execute("BEGIN")  # one transaction, so that all statements of a query see the same commit
+            try:
+                return query(db, *args)
+            finally:
+                db.execute("ROLLBACK")
         except (sqlite3.Error, Unreadable, msgspec.MsgspecError, UnicodeError) as error:
             raise NotStoring(f"The store could not be read: {error}.") from error
 
@@ -174,13 +179,11 @@ class SQLiteEngine:
         except (sqlite3.OperationalError, OSError) as error:
             raise StartError(f"The database {self._path} cannot be opened for writing: {error}.") from error
         except (sqlite3.Error, Unreadable, UnicodeError) as error:
-            raise StartError(
-                f"The database {self._path} is damaged ({error}). Put a copy back, or move it away to begin anew."
-            ) from error
+            raise StartError(f"The database {self._path} is damaged ({error}). {RESTORE}") from error
 
     def _lock_folder(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (self._folder / "lock").open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -191,12 +194,12 @@ class SQLiteEngine:
     def _note_generation(self) -> bytes:
         """Return the store's generation: a new one when the file is not the one that it says it is (G4).
 
-        A file system may give a copy the inode of what it replaces. So the lock file's change time counts, too: nothing
-        changes that file once it is made, and a folder that was put back has a new one.
+        A copy to which the file system gives the inode of what it replaces cannot be told, nor can a restored image of
+        a disk. Times would tell some of these, but they change with `chown` and `chmod`, too.
         """
         db = self._require_db()
-        file, lock = self._path.stat(), (self._folder / "lock").stat()
-        place = f"{file.st_dev}:{file.st_ino}:{lock.st_ctime_ns}".encode()
+        status = self._path.stat()
+        place = f"{status.st_dev}:{status.st_ino}".encode()
         noted = dict(db.execute("SELECT key, value FROM meta"))
         if noted.get("place") == place:
             return bytes(noted["generation"])

@@ -280,3 +280,11 @@ async def test_a_text_a_byte_over_its_limit_is_413(server: WatchedServer, asked:
 
     detail = "A broadcast message has at most {} bytes." if name == "say" else "The prompt is longer than {} bytes."
     check_problem(answer, 413, detail.format(limit))
+
+
+async def test_a_key_that_comes_twice_among_very_many_is_found_at_once(server: WatchedServer):
+    keys = ",".join(f'"{number:x}":1' for number in range(100_000))
+
+    answer = await server.send("/conversations", f'{{{keys},"1869f":1}}'.encode())
+
+    check_problem(answer, 422, "The field is given more than once.", path="1869f")

@@ -217,17 +217,21 @@ async def test_a_stream_that_ends_makes_room_for_another(narrow: WatchedServer):
         stream.cut()
 
 
-async def test_a_post_whose_stream_is_one_too_many_is_accepted_all_the_same(narrow: WatchedServer):
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/plain"])
+async def test_a_post_whose_stream_is_one_too_many_is_refused_before_anything_happens(
+    narrow: WatchedServer, accept: str
+):
     asked = await narrow.ask("Say one word", **HALTING)
     streams = await open_streams(narrow, asked["events"], 4)
+    before = await narrow.conversations()
 
-    async with await narrow.pour({"prompt": "Answer me anyway", **QUICK}) as stream:
-        frames = await stream.rest()
+    refused = await narrow.post("/conversations", {"prompt": "Answer me", **QUICK}, headers={"Accept": accept})
+    accepted = await narrow.ask("Answer me in JSON", **QUICK)
 
-    assert stream.status == 201
-    assert [frame.event for frame in frames] == ["bye"]
-    path = f"{stream.headers['location']}/replies/{stream.headers['x-reply-id']}?wait=10"
-    assert (await narrow.get(path)).json()["reply"]["text"] == "Answer me anyway"
+    check_problem(refused, 429, "4 streams are open, which is the limit; ask for JSON instead.")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert len(await narrow.conversations()) == len(before) + 1
+    await narrow.ended(accepted)
     await narrow.stop_reply(asked)
     for other in streams:
         other.cut()

@@ -158,3 +158,18 @@ async def test_a_refusal_is_a_problem_whatever_is_accepted(server: WatchedServer
     answer = await server.client.post(server.url + "/conversations", json={"prompt": " "}, headers={"Accept": accept})
 
     check_problem(answer, 422, "A prompt must hold a character that is not white space.", path="prompt")
+
+
+async def test_a_repeated_stream_ends_with_its_own_reply_whatever_came_after(server: WatchedServer):
+    body, key = {"prompt": TEXT, **QUICK}, {"Idempotency-Key": "a stream with a future"}
+    async with await server.pour(body, headers=key) as stream:
+        first = await stream.rest()
+    path = f"/conversations/{stream.headers['x-conversation-id']}/messages"
+    for number in range(3):
+        await server.ended(await server.ask(f"Later prompt {number}", path, **QUICK))
+
+    async with await server.pour(body, headers=key) as stream:
+        again = await stream.rest()
+
+    assert stream.headers["idempotency-replayed"] == "true"
+    assert [frame.data for frame in again[1:]] == [frame.data for frame in first[1:]]

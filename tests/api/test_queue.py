@@ -121,3 +121,17 @@ async def test_another_value_of_if_running_is_refused(server: WatchedServer):
     answer = await server.post(further(asked), {"prompt": "Now or never", "if_running": "now"})
 
     check_problem(answer, 422, path="if_running")
+
+
+async def test_a_retry_that_would_wait_is_in_the_queue_like_any_other(server: WatchedServer):
+    first = await server.ask("The long one", **SILENT)
+    behind = {"parent": first["reply"]["id"], "if_running": "queue", **QUICK}
+    queued = [await server.ask(f"Next {n}", further(first), **behind) for n in range(10)]
+    stopped = queued[0]
+    await server.stop_reply(stopped)
+    await server.ask("The tenth again", further(first), **behind)
+
+    answer = await server.post(f"{path_of(stopped)}/replies/{stopped['reply']['id']}/retry")
+
+    check_problem(answer, 429, "10 prompts are waiting in this conversation, which is the limit.")
+    await server.stop_reply(first)

@@ -35,6 +35,7 @@ litter = zoo.Litter()
 BAD = [
     (yields_only_pieces, zoo.yield_numbers, "yielded 42"),
     (yields_only_pieces, zoo.yielding(None), "yielded None"),
+    (yields_only_pieces, zoo.yielding(Image("data:,")), "yielded Image"),
     (yields_only_pieces, zoo.fail, "raised ValueError: out of ink"),
     (yields_only_pieces, zoo.Demanding, "options left out are refused: times: This option is required"),
     (parts_are_well_formed, zoo.yielding(Text(b"bytes")), "Expected `str`, got `bytes`"),
@@ -43,8 +44,7 @@ BAD = [
     (parts_are_well_formed, zoo.yielding(*[ToolCall("a", "look", "{}")] * 2), "an id of its own"),
     (parts_are_well_formed, zoo.yielding(ToolCall("a", "look", "at it")), "are not JSON text"),
     (parts_are_well_formed, zoo.yielding(ToolResult("a", "seen")), "a call that came before"),
-    (parts_are_well_formed, zoo.yielding(Image("")), "needs its URL"),
-    (parts_are_well_formed, zoo.yielding(Usage(1, -1, 0)), "below zero"),
+    (parts_are_well_formed, zoo.yielding(Usage(1, -1, 0)), "Expected `int` >= 0"),
     (answers_any_text, zoo.choke_on_nul, "on a prompt with NUL"),
     (runs_side_by_side, zoo.OneAtATime, "raised RuntimeError: busy"),
     (defaults_suffice, zoo.Demanding, "does not work without options: times: This option is required"),

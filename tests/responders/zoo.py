@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from responders.base import Finish, Image, Reasoning, ResponderError, Text, ToolCall, ToolResult, Usage
+from responders.base import Finish, Reasoning, ResponderError, Text, ToolCall, ToolResult, Usage
 from responders.responder import Responder
 
 # --- good ones ---
@@ -93,7 +93,6 @@ async def use_everything(prompt):
     yield ToolResult("a", "seen")
     yield Text("It is ")
     yield "there."
-    yield Image("data:,")
     yield Usage(1, 2, 3)
     yield Finish("length")
 

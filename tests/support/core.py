@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from app.answers import Answers
 from app.conversations import Conversations
 from app.engine.base import Commit
 from app.engine.sqlite import SQLiteEngine
 from app.errors import NotStoring
 from app.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
 from app.history import History, fold
+from app.idempotency import Answers
 from app.ids import conversation_stream
 from app.log import Log
 from app.messages import Reply

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from app import cli, log, runner, running
+from app import cli, log, runner, running, writer
 from app.api import conversations as conversations_api
 from app.api import messages as messages_api
 from app.engine import rows
@@ -58,7 +58,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "between-commit-and-201": _answers,
     "between-accept-and-start": lambda: _before(runner.Runner, "_start"),
     "between-start-and-first-token": lambda: _before(runner.Runner, "_write_pieces"),
-    "within-the-ending": lambda: _before(runner.Runner, "_ending"),
+    "within-the-ending": lambda: _before(writer.Writer, "end"),
     "within-a-settle": lambda: _after(rows, "settle"),
     "within-recovery": lambda: _after(running.Running, "interrupt"),
 }

@@ -12,6 +12,7 @@ from app.api.feeds import ReplyFeed, TextFeed
 from app.api.node import Node
 from app.api.requests import PRINCIPAL
 from app.api.stream import Stream
+from app.errors import TooMany
 from app.ids import Cursor
 from app.questions import Asked
 
@@ -23,19 +24,24 @@ def json_response(content: Any, *, status: int = 200, headers: dict[str, str] | 
     return Response(_encode(content), status_code=status, media_type=MediaType.JSON, headers=headers)
 
 
+def check_streams(request: Request[Any, Any, Any], node: Node) -> None:
+    """Refuse a prompt whose answer is to be streamed while no more streams may be opened. Raises `TooMany`."""
+    if _accepted(request) != "application/json" and node.streams.open >= node.streams.limit:
+        raise TooMany(f"{node.streams.limit} streams are open, which is the limit; ask for JSON instead.")
+
+
 async def answer_asked(request: Request[Any, Any, Any], node: Node, asked: Asked, again: bool) -> ASGIApp:
     """Answer an accepted prompt with JSON, or with its stream or text where the client accepts that rather."""
     conversation_id = asked.conversation.id
     headers = {"Location": f"/conversations/{conversation_id}"}
     if again:
         headers["Idempotency-Replayed"] = "true"
-    accepted = request.accept.best_match(["application/json", "text/event-stream", "text/plain"], "application/json")
+    accepted = _accepted(request)
     if accepted == "application/json":
         return json_response(asked, status=201, headers=headers)  # type: ignore[return-value]
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         cursor = Cursor.parse(asked.cursor)
         after = cursor.seq if cursor else 0
-        tail.holders += 1  # for the stream, which releases it
         feed = TextFeed if accepted == "text/plain" else ReplyFeed
         ids = {"x-conversation-id": conversation_id, "x-reply-id": asked.reply.id}
         return Stream(
@@ -45,3 +51,7 @@ async def answer_asked(request: Request[Any, Any, Any], node: Node, asked: Asked
             status=201,
             headers=headers | ids,
         )
+
+
+def _accepted(request: Request[Any, Any, Any]) -> str:
+    return request.accept.best_match(["application/json", "text/event-stream", "text/plain"], "application/json")

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.answers import Answers, Key
 from app.engine.base import ANSWERS_KEPT
 from app.errors import Invalid, NotStoring
+from app.idempotency import Answers, Key
 from app.ids import BROADCAST
 from app.questions import Question
 from tests.support.core import Core, open_core
