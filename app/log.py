@@ -23,7 +23,9 @@ COMMIT_INTERVAL = 0.005
 PROBE_INTERVAL = 0.5
 """Seconds between tries while the store takes no commit, so that it is found to work again though nobody writes."""
 SETTLE_EVERY = 1000
-"""How many unsettled records of one stream make it due for settling although replies still run in it."""
+"""How many unsettled records of one stream make it due for settling although replies still run in it..."""
+SETTLE_BYTES = 2**20
+"""... or how many bytes of their JSON."""
 SETTLE_LATE = 2000
 """After how many later commits a stream is settled all the same, so that a silent one does not hold the journal."""
 BROADCAST_KEPT = 10_000
@@ -200,7 +202,7 @@ class Log:
         if not tail.unsettled:
             return
         self._since.setdefault(tail, self._commits)
-        if tail.idle or tail.unsettled >= SETTLE_EVERY:
+        if tail.idle or tail.unsettled >= SETTLE_EVERY or tail.unsettled_bytes >= SETTLE_BYTES:
             self._want_settled(tail)
 
     def _want_settled(self, tail: Tail) -> None:

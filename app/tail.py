@@ -9,7 +9,9 @@ from app.events import Event, MessageCreated, Record, ReplyEnded
 from app.history import History, fold
 
 WINDOW = 1024
-"""How many settled records a tail keeps for readers who are a little behind."""
+"""How many settled records a tail keeps for readers who are a little behind..."""
+WINDOW_BYTES = 2**20
+"""... and how many bytes of JSON, whichever is less."""
 
 
 class Tail:
@@ -43,6 +45,7 @@ class Tail:
         """Held by a command from its checks to its commit, so that two commands never see the same state."""
         self.holders = 0
         """How many subscriptions, runners, commands and appends need this tail in memory."""
+        self.unsettled_bytes = sum(len(record.data) for record in records)
         self._floor = settled
         self._records = list(records)
 
@@ -72,6 +75,7 @@ class Tail:
         """Make committed records readable. Wakes nobody: `wake` does, once per commit."""
         self._records += records
         self.head += len(records)
+        self.unsettled_bytes += sum(len(record.data) for record in records)
         if self.history is None:
             return
         for event in events:
@@ -89,10 +93,19 @@ class Tail:
     def settle(self, seq: int) -> None:
         """Note that everything up to `seq` is in blocks, and let go of what lies behind the window."""
         self.settled = seq
-        surplus = min(self.settled, self.head - WINDOW) - self._floor
-        if surplus > 0:
-            del self._records[:surplus]
-            self._floor += surplus
+        self.unsettled_bytes = sum(len(record.data) for record in self.unsettled_records())
+        surplus = min(self.settled - self._floor, self._beyond_window())
+        del self._records[:surplus]
+        self._floor += surplus
+
+    def _beyond_window(self) -> int:
+        """Return how many of the oldest records at hand the window has no room for."""
+        size = 0
+        for kept, record in enumerate(reversed(self._records)):
+            size += len(record.data)
+            if kept == WINDOW or size > WINDOW_BYTES:
+                return len(self._records) - kept
+        return 0
 
     def wake(self) -> None:
         """Wake all who wait on `changed`.

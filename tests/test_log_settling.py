@@ -11,7 +11,7 @@ from app import log as log_module
 from app.errors import NotFound
 from app.events import BroadcastMessage
 from app.ids import BROADCAST
-from app.log import SETTLE_EVERY, Log
+from app.log import SETTLE_BYTES, SETTLE_EVERY, Log
 from app.subscription import BEHIND, Subscription
 from tests.support.logs import running_talk, until
 from tests.support.memory import Disk, MemoryEngine
@@ -79,6 +79,16 @@ async def test_a_long_reply_is_settled_while_it_runs(log: Log, disk: Disk) -> No
     assert len(disk.state.journal["conversation/c"]) == 1
     assert talk.tail.unsettled == 1
     talk.leave()
+
+
+async def test_a_few_long_messages_are_settled_as_many_short_ones_are(log: Log, disk: Disk) -> None:
+    async with log.tails.open(BROADCAST) as tail:
+        for _ in range(20):
+            await log.append(tail, [BroadcastMessage("x" * (SETTLE_BYTES // 16))]).committed()
+        await until(lambda: tail.unsettled_bytes < SETTLE_BYTES)
+
+        assert BROADCAST in disk.state.blocks
+        assert tail.unsettled < 16
 
 
 async def test_a_silent_stream_does_not_hold_the_journal_for_ever(

@@ -10,7 +10,7 @@ from app import tail as tail_module
 from app.events import BroadcastMessage, MessageCreated, ReplyCreated, ReplyDelta, ReplyEnded, ReplyStarted
 from app.history import Draft, History
 from app.messages import Outline
-from app.tail import WINDOW, Tail
+from app.tail import WINDOW, WINDOW_BYTES, Tail
 from responders.base import Usage
 from tests.support.commits import NOW, accepted, conversation, records, to_records, user_message
 
@@ -116,6 +116,17 @@ def test_settling_again_and_again_keeps_the_window_at_the_head(small_window: int
 
 
 # What the events add up to
+
+
+def test_a_window_of_long_records_is_short() -> None:
+    tail = Tail("broadcast", "epoch")
+    publish(tail, *[BroadcastMessage("x" * (WINDOW_BYTES // 4))] * 10)
+
+    tail.settle(10)
+
+    assert tail.after(6) is None
+    assert numbers(tail, 7) == [8, 9, 10]
+    assert tail.unsettled_bytes == 0
 
 
 def test_a_conversation_is_idle_when_no_reply_is_live() -> None:

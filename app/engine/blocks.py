@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -11,6 +11,8 @@ import msgspec
 from app.events import Record
 
 BLOCK_RECORDS = 1024
+BLOCK_BYTES = 256 * 1024
+"""Where a block ends, whichever is first: packing one must not hold up the writer for long."""
 _LEVEL = 3
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -33,6 +35,18 @@ def unpack_journal(row: bytes) -> list[tuple[str, list[Record]]]:
         return [(name, [Record(*fields) for fields in records]) for name, records in _unpack_journal(row)]
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise Unreadable(str(error)) from error
+
+
+def cut_blocks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield records in blocks, each of at least one."""
+    first = size = 0
+    for place, record in enumerate(records):
+        if place - first == BLOCK_RECORDS or (place > first and size + len(record.data) > BLOCK_BYTES):
+            yield records[first:place]
+            first, size = place, 0
+        size += len(record.data)
+    if records:
+        yield records[first:]
 
 
 def pack_block(records: Sequence[Record]) -> bytes:

@@ -18,6 +18,9 @@ from app.messages import Conversation, Message, Outline, Reply
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+READ_BYTES = 2**20
+"""A read of records ends with the block that reaches this."""
+
 _message = msgspec.json.Decoder(Message).decode
 _reply = msgspec.json.Decoder(Reply).decode
 _options = msgspec.json.Decoder(dict[str, Any]).decode
@@ -46,8 +49,9 @@ def stream(db: sqlite3.Connection, name: str, generation: bytes) -> StoredStream
 
 
 def records(db: sqlite3.Connection, name: str, after: int, limit: int) -> list[Record]:
-    """Return settled records above `after`: whole blocks until `limit` is reached."""
+    """Return settled records above `after`: whole blocks until `limit` or `READ_BYTES` is reached."""
     found: list[Record] = []
+    size = 0
     blocks = db.execute(
         "SELECT b.records FROM blocks b JOIN streams s ON s.number = b.stream"
         " WHERE s.name = ? AND b.first > ? - ? AND b.last > ? ORDER BY b.first",
@@ -55,8 +59,10 @@ def records(db: sqlite3.Connection, name: str, after: int, limit: int) -> list[R
         (name, after, BLOCK_RECORDS, after),
     )
     for (block,) in blocks:
-        found += (record for record in unpack_block(block) if record.seq > after)
-        if len(found) >= limit:
+        new = [record for record in unpack_block(block) if record.seq > after]
+        found += new
+        size += sum(len(record.data) for record in new)
+        if len(found) >= limit or size >= READ_BYTES:
             break
     return found
 

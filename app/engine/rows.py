@@ -19,7 +19,7 @@ from app.engine.base import (
     SaveReply,
     Settlement,
 )
-from app.engine.blocks import BLOCK_RECORDS, pack_block
+from app.engine.blocks import cut_blocks, pack_block
 from app.engine.queries import to_micros
 
 _encode = msgspec.json.Encoder().encode
@@ -35,9 +35,7 @@ _OF_A_STREAM = (
 def settle(db: sqlite3.Connection, settlement: Settlement) -> None:
     """Store a stream's settled records as blocks, and drop the blocks that it no longer keeps."""
     number = _number(db, settlement.stream)
-    records = settlement.records
-    for start in range(0, len(records), BLOCK_RECORDS):
-        block = records[start : start + BLOCK_RECORDS]
+    for block in cut_blocks(settlement.records):
         db.execute(
             "INSERT INTO blocks (stream, first, last, records) VALUES (?, ?, ?, ?)",
             (number, block[0].seq, block[-1].seq, pack_block(block)),

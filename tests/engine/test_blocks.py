@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.blocks import BLOCK_RECORDS, Unreadable, pack_block, pack_journal, unpack_block, unpack_journal
+from app.engine.blocks import (
+    BLOCK_BYTES,
+    BLOCK_RECORDS,
+    Unreadable,
+    cut_blocks,
+    pack_block,
+    pack_journal,
+    unpack_block,
+    unpack_journal,
+)
 from app.events import Record, ReplyDelta
 from tests.support.commits import records, to_records
 from tests.support.properties import PROPERTY
@@ -79,3 +88,23 @@ def test_a_full_block_of_tokens_costs_about_ten_bytes_a_token() -> None:
     assert len(block) == BLOCK_RECORDS
     assert len(packed) < 12 * len(block)
     assert unpack_block(packed) == block
+
+
+def of_sizes(sizes: list[int]) -> list[Record]:
+    return [Record(number, 0, "message", b"x" * size) for number, size in enumerate(sizes, start=1)]
+
+
+@PROPERTY
+@given(st.lists(st.sampled_from([0, 10, BLOCK_BYTES // 3, BLOCK_BYTES, BLOCK_BYTES + 1]), max_size=40))
+def test_records_are_cut_into_blocks_of_bounded_size_and_none_is_lost(sizes: list[int]) -> None:
+    cut = list(cut_blocks(of_sizes(sizes)))
+
+    assert [len(record.data) for block in cut for record in block] == sizes
+    assert all(len(block) == 1 or sum(len(record.data) for record in block) <= BLOCK_BYTES for block in cut)
+
+
+@pytest.mark.parametrize(
+    ("count", "blocks"), [(0, []), (BLOCK_RECORDS, [BLOCK_RECORDS]), (BLOCK_RECORDS + 1, [BLOCK_RECORDS, 1])]
+)
+def test_a_block_has_a_bounded_number_of_records(count: int, blocks: list[int]) -> None:
+    assert [len(block) for block in cut_blocks(of_sizes([1] * count))] == blocks
