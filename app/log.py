@@ -164,7 +164,8 @@ class Log:
     def _fail(self, appends: list[Append], done: asyncio.Event, error: Exception) -> None:
         """Fail a commit, and all that was appended behind it: a reply whose middle is missing must not go on."""
         if self.storing:
-            logger.error("the store did not take a commit", exc_info=error)
+            unexpected = None if isinstance(error, NotStoring) else error
+            logger.error("the store did not take a commit: %s", error, exc_info=unexpected)
         self.storing = False
         reason = error if isinstance(error, NotStoring) else NotStoring("The store did not take the write.")
         behind, self._pending = self._pending, []

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from app import log as log_module
 from app import subscription as subscription_module
 from app import tail as tail_module
-from app.engine import queries, rows
+from app.engine import blocks, queries
 from app.errors import NotFound, NotStoring
 from app.events import BroadcastMessage, ConversationDeleted
 from app.ids import conversation_stream
@@ -242,7 +242,7 @@ def test_the_log_keeps_its_invariants_whatever_happens(monkeypatch: pytest.Monke
         (log_module, "SETTLE_LATE", 8),
         (tail_module, "WINDOW", 4),
         (subscription_module, "READ_AT_ONCE", 3),
-        (rows, "BLOCK_RECORDS", 4),
+        (blocks, "BLOCK_RECORDS", 4),
         (queries, "BLOCK_RECORDS", 4),
     ]:
         monkeypatch.setattr(module, name, value)

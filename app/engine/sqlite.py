@@ -252,10 +252,12 @@ class SQLiteEngine:
                 # Streams stand in the order of their first unsettled row, so the first one holds the oldest row needed.
                 rows.trim_journal(db, next(iter(unsettled.values()), None))
             db.execute("COMMIT")
-        except Exception as error:
+        except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise NotStoring(f"The store did not take the write: {error}.") from error
+            if isinstance(error, sqlite3.Error):
+                raise NotStoring(f"The store did not take the write: {error}.") from error
+            raise
         self._unsettled = unsettled
 
     def _require_db(self) -> sqlite3.Connection:

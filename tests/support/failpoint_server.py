@@ -60,7 +60,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "between-start-and-first-token": lambda: _before(runner.Runner, "_write_pieces"),
     "within-the-ending": lambda: _before(writer.Writer, "end"),
     "within-a-settle": lambda: _after(rows, "settle"),
-    "within-recovery": lambda: _after(running.Running, "interrupt"),
+    "within-recovery": lambda: _after(running.Running, "_run"),
 }
 
 
