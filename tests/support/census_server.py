@@ -51,6 +51,9 @@ class Census:
     fds: int
     threads: int
 
+KEPT_THREADS = 6
+"""The loop's, the one that start-up used, the engine's writer and its three readers."""
+
 
 class CountedServer(Server):
     """A server that can be asked what it holds."""
@@ -71,7 +74,9 @@ class CountedServer(Server):
 
     async def warm_up(self) -> None:
         """Let it make all threads and connections that it keeps."""
-        await asyncio.gather(*(self.get("/conversations") for _ in range(50)))
+        async with asyncio.timeout(15):
+            while (await self.census()).threads < KEPT_THREADS:
+                await asyncio.gather(*(self.get("/conversations") for _ in range(50)))
 
     async def settles(self, streams: int) -> Census:
         """Wait until as many streams are open and nothing moves any more, and return what it holds then."""
