@@ -177,14 +177,14 @@ class Log:
         later.set()
 
     def _publish(self, appends: list[Append], entries: list[Entry], done: asyncio.Event) -> None:
-        touched: dict[Tail, None] = {}
+        touched: dict[Tail, list[Record]] = {}
         try:
             for append, entry in zip(appends, entries, strict=True):
                 append.tail.publish(entry.records, append.events)
-                touched[append.tail] = None
-            for tail in touched:
+                touched.setdefault(append.tail, []).extend(entry.records)
+            for tail, records in touched.items():
                 self._note_unsettled(tail)
-                tail.wake()
+                tail.announce(records)
         finally:
             done.set()
         for append in appends:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from app.events import Event, MessageCreated, Record, ReplyEnded
 from app.history import History, fold
@@ -12,6 +13,31 @@ WINDOW = 1024
 """How many settled records a tail keeps for readers who are a little behind..."""
 WINDOW_BYTES = 2**20
 """... and how many bytes of JSON, whichever is less."""
+
+
+_MAY_END = {"reply.ended", "conversation.deleted"}
+
+
+class Batch:
+    """The records of one commit on one stream, with room for the encoded form that its listeners share."""
+
+    __slots__ = ("encoded", "may_end", "records")
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        self.may_end = any(record.type in _MAY_END for record in records)
+        """Whether a stream may be over with it."""
+        self.encoded: bytes | None = None
+
+
+class Listener(Protocol):
+    """A subscriber that stands at the head and is handed what is published from there on."""
+
+    def take(self, batch: Batch) -> None:
+        """Take the newest records at once, or leave them to the subscription's own loop. Never waits."""
+
+    def look(self) -> None:
+        """Go back to the subscription's own loop: there may be something to do that is no record."""
 
 
 class Tail:
@@ -46,6 +72,8 @@ class Tail:
         self.holders = 0
         """How many subscriptions, runners, commands and appends need this tail in memory."""
         self.unsettled_bytes = sum(len(record.data) for record in records)
+        self.listeners: dict[Listener, None] = {}
+        """The subscribers that stand at the head and wait there, in the order in which they came."""
         self._floor = settled
         self._records = list(records)
 
@@ -72,7 +100,7 @@ class Tail:
         return self._records[first : first + limit]
 
     def publish(self, records: Sequence[Record], events: Sequence[Event]) -> None:
-        """Make committed records readable. Wakes nobody: `wake` does, once per commit."""
+        """Make committed records readable. Tells nobody: `announce` does, once per commit."""
         self._records += records
         self.head += len(records)
         self.unsettled_bytes += sum(len(record.data) for record in records)
@@ -107,11 +135,26 @@ class Tail:
                 return len(self._records) - kept
         return 0
 
-    def wake(self) -> None:
-        """Wake all who wait on `changed`.
+    def announce(self, records: Sequence[Record]) -> None:
+        """Hand one commit's records to the listeners, and wake all others who wait: the pass.
 
-        An event that is set and swapped, not a shared future: a future dies with the first subscriber that is
-        cancelled.
+        One loop writes to every subscriber that stands at the head, instead of waking a task for each. It has no await,
+        so no listener can be elsewhere than it looks. Whoever is, or cannot take more, is left to its own loop; that
+        loop alone defines what a subscriber sees.
         """
+        if self.listeners:
+            batch = Batch(records)
+            for listener in tuple(self.listeners):
+                listener.take(batch)
+        self._set_changed()
+
+    def wake(self) -> None:
+        """Make everybody who waits look again."""
+        for listener in tuple(self.listeners):
+            listener.look()
+        self._set_changed()
+
+    def _set_changed(self) -> None:
+        # An event that is set and swapped, not a shared future: a future dies with the first subscriber cancelled.
         woken, self.changed = self.changed, asyncio.Event()
         woken.set()

@@ -7,10 +7,18 @@ import asyncio
 import pytest
 
 from app import tail as tail_module
-from app.events import BroadcastMessage, MessageCreated, ReplyCreated, ReplyDelta, ReplyEnded, ReplyStarted
+from app.events import (
+    BroadcastMessage,
+    MessageCreated,
+    Record,
+    ReplyCreated,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+)
 from app.history import Draft, History
 from app.messages import Outline
-from app.tail import WINDOW, WINDOW_BYTES, Tail
+from app.tail import WINDOW, WINDOW_BYTES, Batch, Tail
 from responders.base import Usage
 from tests.support.commits import NOW, accepted, conversation, records, to_records, user_message
 
@@ -199,3 +207,54 @@ def test_publishing_wakes_nobody() -> None:
 
     assert not armed.is_set()
     assert tail.head == 1
+
+
+# The pass
+
+
+class Ear:
+    """A listener that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.looks = 0
+
+    def take(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def look(self) -> None:
+        self.looks += 1
+
+
+async def test_all_listeners_are_handed_the_same_batch_and_others_are_woken() -> None:
+    tail, one, two = Tail("broadcast", "epoch"), Ear(), Ear()
+    tail.listeners |= {one: None, two: None}
+    changed = tail.changed
+    events = [BroadcastMessage("a"), BroadcastMessage("b")]
+    new = [Record.of(place, 0, event) for place, event in enumerate(events, start=1)]
+    tail.publish(new, events)
+
+    tail.announce(new)
+
+    assert one.batches == two.batches
+    assert [list(batch.records) for batch in one.batches] == [new]
+    assert changed.is_set()
+    assert one.looks == two.looks == 0
+
+
+async def test_a_wake_makes_listeners_look_and_hands_them_nothing() -> None:
+    tail, ear = Tail("broadcast", "epoch"), Ear()
+    tail.listeners[ear] = None
+
+    tail.wake()
+
+    assert (ear.looks, ear.batches) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("last", "may_end"), [("reply.ended", True), ("conversation.deleted", True), ("message", False)]
+)
+def test_a_batch_says_whether_a_stream_may_be_over_with_it(last: str, *, may_end: bool) -> None:
+    records = [Record(1, 0, last, b""), Record(2, 0, "reply.delta", b"")]
+
+    assert Batch(records).may_end is may_end

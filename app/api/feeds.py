@@ -23,6 +23,7 @@ class NativeFeed:
     """What the native streams have in common."""
 
     content_type = EVENT_STREAM
+    shared = True
 
     def __init__(self, subscription: Subscription, running: Running) -> None:
         self.subscription = subscription
@@ -107,6 +108,8 @@ class ConversationFeed(NativeFeed):
 
 class ReplyFeed(NativeFeed):
     """What a POST that accepts a stream gets: the log from the cursor on, until its own reply has ended."""
+
+    shared = False  # it ends in the middle of a batch where its reply does
 
     def __init__(self, engine: Engine, running: Running, tail: Tail, after: int, reply_id: str) -> None:
         # Never too far behind: whoever repeats a request reads its reply from the first event.

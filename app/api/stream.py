@@ -13,9 +13,11 @@ from typing import Any, Protocol
 import anyio
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
+from app.codecs import sse
 from app.errors import NotFound, NotStoring
 from app.events import Record
 from app.subscription import BEHIND, Subscription
+from app.tail import Batch
 from app.tails import Tails
 
 PING_SECONDS = 15.0
@@ -23,6 +25,8 @@ STALL_SECONDS = 30.0
 """A peer that takes no byte for so long is gone, or pretends to be there."""
 SEND_BYTES = 256 * 1024
 """About how much is handed to a socket at a time."""
+MAX_UNSENT_BYTES = 64 * 1024
+"""A connection with more than this unsent is left to its own loop, which waits for it."""
 RETRY_MILLISECONDS = (1000, 3000)
 """Drawn per stream, so that a thousand clients that were cut off together do not return together."""
 TRANSPORT = "tickertape.transport"
@@ -48,6 +52,8 @@ class Feed(Protocol):
     """What one stream sends beside and around its events; bytes may be empty."""
 
     content_type: str
+    shared: bool
+    """Whether its events are sent as their native frames, all of them, so that the pass may do it."""
     subscription: Subscription
     finished: bool
     """Whether what was encoded last is the last thing of the stream."""
@@ -141,7 +147,50 @@ class Stream:
             elif (farewell := feed.farewell()) is not None:
                 return await socket.write(farewell)
             else:
-                await _wait(changed, ping_at)
+                await self._rest(socket, changed, ping_at)
+
+    async def _rest(self, socket: _Socket, changed: asyncio.Event, deadline: float) -> None:
+        """Wait at the head until there is something to do; in the pass where that is possible."""
+        if not self._feed.shared or socket.transport is None or changed.is_set():
+            return await _wait(changed, deadline)
+        # Nothing has changed since the read, and nothing awaits from here on: the subscription is at the head.
+        listener = Listening(socket.transport, self._feed.subscription)
+        listeners = self._feed.subscription.tail.listeners
+        listeners[listener] = None
+        try:
+            await _wait(listener.woken, deadline)
+        finally:
+            del listeners[listener]
+
+
+class Listening:
+    """A connection in the pass: it writes the HTTP chunk that is made once for all of them."""
+
+    __slots__ = ("_subscription", "_transport", "woken")
+
+    def __init__(self, transport: asyncio.WriteTransport, subscription: Subscription) -> None:
+        self._transport = transport
+        self._subscription = subscription
+        self.woken = asyncio.Event()
+
+    def take(self, batch: Batch) -> None:
+        """Write a batch at once, where the subscription stands right before it and the connection has room."""
+        subscription, transport = self._subscription, self._transport
+        head = subscription.tail.head
+        blocked = transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES
+        if blocked or subscription.after + len(batch.records) != head:
+            self.woken.set()
+            return
+        if batch.encoded is None:
+            batch.encoded = _chunk(sse.join(subscription.tail.epoch, batch.records))
+        transport.write(batch.encoded)
+        subscription.after = head
+        if batch.may_end:
+            self.woken.set()
+
+    def look(self) -> None:
+        """Go back to the loop."""
+        self.woken.set()
 
 
 class _Socket:
@@ -149,7 +198,7 @@ class _Socket:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         extensions: Mapping[str, Any] = scope.get("extensions") or {}
-        self._transport: asyncio.WriteTransport | None = extensions.get(TRANSPORT)
+        self.transport: asyncio.WriteTransport | None = extensions.get(TRANSPORT)
         self._send = send
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -164,21 +213,21 @@ class _Socket:
 
     async def abort(self) -> None:
         """Cut the connection, so that nobody takes what was sent for the whole."""
-        if self._transport:
-            self._transport.abort()
+        if self.transport:
+            self.transport.abort()
             await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
 
     async def _put(self, message: HTTPResponseStartEvent | HTTPResponseBodyEvent) -> None:
-        if self._transport is None or not self._transport.get_write_buffer_size():
+        if self.transport is None or not self.transport.get_write_buffer_size():
             return await self._send(message)
         while True:
-            unsent = _unsent(self._transport)
+            unsent = _unsent(self.transport)
             try:
                 # Our server waits before it writes, so a send that times out has written nothing.
                 async with asyncio.timeout(STALL_SECONDS):
                     return await self._send(message)
             except TimeoutError:
-                if _unsent(self._transport) >= unsent:
+                if _unsent(self.transport) >= unsent:
                     await self.abort()
 
 
@@ -191,6 +240,11 @@ def _unsent(transport: asyncio.WriteTransport) -> int:
     if (connection := transport.get_extra_info("socket")) is not None:
         fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, held)
     return transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
+
+
+def _chunk(body: bytes) -> bytes:
+    """Return a piece of a chunked HTTP/1.1 body, as uvicorn writes it."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

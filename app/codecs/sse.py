@@ -27,6 +27,11 @@ def frame(epoch: str, record: Record) -> bytes:
     return record.frame
 
 
+def join(epoch: str, records: Iterable[Record]) -> bytes:
+    """Return the frames of records in one piece."""
+    return b"".join([frame(epoch, record) for record in records])
+
+
 def chunks(epoch: str, records: Sequence[Record], max_bytes: int) -> Iterable[bytes]:
     """Yield the frames of records joined into few pieces, none much over `max_bytes`."""
     piece: list[bytes] = []

@@ -12,8 +12,12 @@ import pytest
 from app.api import stream
 from app.api.feeds import ReplyFeed
 from app.api.stream import Stream, Streams
+from app.events import BroadcastMessage, Record
 from app.ids import Cursor
+from app.subscription import Subscription
+from app.tail import Batch, Tail
 from tests.support.core import Core, open_core
+from tests.support.memory import Disk, MemoryEngine
 
 BeforeSend = Callable[[bytes], Awaitable[None]]
 
@@ -101,3 +105,72 @@ async def test_a_conversation_that_is_deleted_under_a_slow_reader_says_bye(tmp_p
 
     assert client.ended
     assert client.events()[-1] == "bye"
+
+
+# The pass
+
+
+class Wire:
+    """A transport with as much unsent as a test says."""
+
+    def __init__(self, unsent: int = 0, *, closing: bool = False) -> None:
+        self.unsent = unsent
+        self.closing = closing
+        self.written: list[bytes] = []
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+
+def listener(tail: Tail, wire: Wire, after: int = 0) -> stream.Listening:
+    subscription = Subscription(MemoryEngine(Disk()), tail, after)
+    return stream.Listening(wire, subscription)  # type: ignore[arg-type]
+
+
+def published(tail: Tail, *texts: str) -> Batch:
+    events = [BroadcastMessage(text) for text in texts]
+    new = [Record.of(tail.head + place, 0, event) for place, event in enumerate(events, start=1)]
+    tail.publish(new, events)
+    return Batch(new)
+
+
+async def test_a_listener_at_the_head_writes_one_chunk_that_all_share() -> None:
+    tail, wires = Tail("broadcast", "epoch"), [Wire(), Wire()]
+    listeners = [listener(tail, wire) for wire in wires]
+    batch = published(tail, "a", "b")
+
+    for one in listeners:
+        one.take(batch)
+
+    frames = b"id: epoch-000000000001\ndata: a\n\nid: epoch-000000000002\ndata: b\n\n"
+    assert wires[0].written == [b"%x\r\n%b\r\n" % (len(frames), frames)]
+    assert wires[1].written[0] is wires[0].written[0]
+    assert not any(one.woken.is_set() for one in listeners)
+
+
+@pytest.mark.parametrize("wire", [Wire(stream.MAX_UNSENT_BYTES + 1), Wire(closing=True)], ids=["blocked", "closing"])
+async def test_a_listener_that_cannot_write_is_left_to_its_own_loop(wire: Wire) -> None:
+    tail = Tail("broadcast", "epoch")
+    one = listener(tail, wire)
+
+    one.take(published(tail, "a"))
+
+    assert wire.written == []
+    assert one.woken.is_set()
+
+
+async def test_a_listener_that_is_not_at_the_old_head_is_left_to_its_own_loop() -> None:
+    tail, wire = Tail("broadcast", "epoch"), Wire()
+    one = listener(tail, wire)
+    published(tail, "missed")
+
+    one.take(published(tail, "next"))
+
+    assert wire.written == []
+    assert one.woken.is_set()
