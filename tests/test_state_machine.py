@@ -25,7 +25,7 @@ from app.engine import blocks, queries
 from app.errors import NotFound, NotStoring
 from app.events import BroadcastMessage, ConversationDeleted
 from app.ids import conversation_stream
-from tests.support.machine import Node
+from tests.support.machine import Rig
 from tests.support.talk import Talk
 
 MOST_TALKS = 4
@@ -39,40 +39,40 @@ class LogMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.temporary = tempfile.TemporaryDirectory()
-        self.node = Node(Path(self.temporary.name))
+        self.rig = Rig(Path(self.temporary.name))
         self.failing = False
         self.count = 0
 
     def teardown(self) -> None:
-        node = self.node
+        rig = self.rig
         try:
-            node.run(self.finish())
-            node.run(node.close())
-            node.bury()
+            rig.run(self.finish())
+            rig.run(rig.close())
+            rig.bury()
         finally:
             self.temporary.cleanup()
 
     async def finish(self) -> None:
-        await self.node.refuse(False)
-        for append, _ in list(self.node.flights):
-            await self.node.done(append)
-        self.node.land()
+        await self.rig.refuse(False)
+        for append, _ in list(self.rig.flights):
+            await self.rig.done(append)
+        self.rig.land()
         for talk in self.live_talks():
             for reply_id in list(talk.drafts):
-                await self.node.fly(talk.end(reply_id, "cancelled"), talk).committed()
-        self.node.land()
-        for reader in list(self.node.readers):
+                await self.rig.fly(talk.end(reply_id, "cancelled"), talk).committed()
+        self.rig.land()
+        for reader in list(self.rig.readers):
             await reader.reach(reader.subscription.tail.head)
-            await self.node.disconnect(reader)
-        await self.node.check_streams()
-        await self.node.check_quiet()
+            await self.rig.disconnect(reader)
+        await self.rig.check_streams()
+        await self.rig.check_quiet()
 
     def live_talks(self) -> list[Talk]:
         deleting = {
-            talk.id for append, talk in self.node.flights if talk and isinstance(append.events[-1], ConversationDeleted)
+            talk.id for append, talk in self.rig.flights if talk and isinstance(append.events[-1], ConversationDeleted)
         }
-        gone = self.node.deleted | deleting
-        return [talk for id, talk in sorted(self.node.talks.items()) if id not in gone]
+        gone = self.rig.deleted | deleting
+        return [talk for id, talk in sorted(self.rig.talks.items()) if id not in gone]
 
     def pick_reply(self, pick: int, status: str | None = None) -> tuple[Talk, str] | None:
         replies = [
@@ -84,8 +84,8 @@ class LogMachine(RuleBasedStateMachine):
         return replies[pick % len(replies)] if replies else None
 
     def append(self, append: object, talk: Talk | None, waits: bool) -> None:
-        self.node.fly(append, talk)
-        self.node.run(self.node.done(append) if waits else asyncio.sleep(0))
+        self.rig.fly(append, talk)
+        self.rig.run(self.rig.done(append) if waits else asyncio.sleep(0))
 
     def unique(self) -> str:
         self.count += 1
@@ -105,22 +105,22 @@ class LogMachine(RuleBasedStateMachine):
         id = f"c{self.count}x"
         self.count += 1
         try:
-            talk = self.node.run(Talk.begin(self.node.log, id))
+            talk = self.rig.run(Talk.begin(self.rig.log, id))
         except NotStoring:
             assert self.failing
             with pytest.raises(NotFound):
-                self.node.run(self.node.log.tails.hold(conversation_stream(id)))
+                self.rig.run(self.rig.log.tails.hold(conversation_stream(id)))
             return
         assert not self.failing
-        self.node.talks[id] = talk
-        self.node.posted.add(id)
+        self.rig.talks[id] = talk
+        self.rig.posted.add(id)
         if starts:
             (reply_id,) = talk.drafts
             self.append(talk.start(reply_id), talk, waits=True)
 
     @rule(pick=picks, waits=st.booleans())
     def ask_again(self, pick: int, waits: bool) -> None:
-        talks = [talk for talk in self.live_talks() if not any(talk is other for _, other in self.node.flights)]
+        talks = [talk for talk in self.live_talks() if not any(talk is other for _, other in self.rig.flights)]
         if talks:
             talk = talks[pick % len(talks)]
             self.append(talk.ask(), talk, waits)
@@ -160,7 +160,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 6), waits=st.booleans())
     def broadcast(self, count: int, waits: bool) -> None:
         texts = [BroadcastMessage(self.unique()) for _ in range(count)]
-        self.append(self.node.log.append(self.node.channel, texts), None, waits)
+        self.append(self.rig.log.append(self.rig.channel, texts), None, waits)
 
     @rule(turns=st.integers(1, 20))
     def let_others_run(self, turns: int) -> None:
@@ -168,7 +168,7 @@ class LogMachine(RuleBasedStateMachine):
             for _ in range(turns):
                 await asyncio.sleep(0)
 
-        self.node.run(turn())
+        self.rig.run(turn())
 
     # Failing and crashing
 
@@ -183,53 +183,53 @@ class LogMachine(RuleBasedStateMachine):
 
     def refuse(self, refuses: bool) -> None:
         self.failing = refuses
-        self.node.run(self.node.refuse(refuses))
+        self.rig.run(self.rig.refuse(refuses))
 
     @precondition(lambda self: self.failing)
     @rule()
     def mend(self) -> None:
         self.refuse(False)
 
-    @precondition(lambda self: self.node.posted)
+    @precondition(lambda self: self.rig.posted)
     @rule(how=st.sampled_from(["crash", "crash", "close"]))
     def restart(self, how: str) -> None:
         self.failing = False
-        self.node.run(self.node.crash() if how == "crash" else self.node.close())
-        self.node.run(self.node.open())
+        self.rig.run(self.rig.crash() if how == "crash" else self.rig.close())
+        self.rig.run(self.rig.open())
 
     # Reading
 
     @rule(pick=picks, part=st.floats(0, 1), pauses=st.integers(0, 5))
     def subscribe(self, pick: int, part: float, pauses: int) -> None:
-        tails = [self.node.channel, *(talk.tail for talk in self.live_talks())]
+        tails = [self.rig.channel, *(talk.tail for talk in self.live_talks())]
         tail = tails[pick % len(tails)]
-        self.node.connect(tail, tail.start + int(part * (tail.head - tail.start)), pauses)
+        self.rig.connect(tail, tail.start + int(part * (tail.head - tail.start)), pauses)
 
-    @precondition(lambda self: self.node.readers)
+    @precondition(lambda self: self.rig.readers)
     @rule(pick=picks)
     def disconnect(self, pick: int) -> None:
-        self.node.run(self.node.disconnect(self.node.readers[pick % len(self.node.readers)]))
+        self.rig.run(self.rig.disconnect(self.rig.readers[pick % len(self.rig.readers)]))
 
-    @precondition(lambda self: self.node.cursors)
+    @precondition(lambda self: self.rig.cursors)
     @rule(pick=picks, pauses=st.integers(0, 5))
     def reconnect(self, pick: int, pauses: int) -> None:
-        name, cursor = self.node.cursors.pop(pick % len(self.node.cursors))
-        tails = {tail.name: tail for tail in [self.node.channel, *(talk.tail for talk in self.live_talks())]}
+        name, cursor = self.rig.cursors.pop(pick % len(self.rig.cursors))
+        tails = {tail.name: tail for tail in [self.rig.channel, *(talk.tail for talk in self.live_talks())]}
         if name in tails:
-            self.node.connect(tails[name], self.node.run(self.node.resume(name, cursor)), pauses)
+            self.rig.connect(tails[name], self.rig.run(self.rig.resume(name, cursor)), pauses)
 
     @rule()
     def read_everything(self) -> None:
-        self.node.run(self.node.check_streams())
+        self.rig.run(self.rig.check_streams())
 
     @invariant()
     def readers_see_one_unbroken_run(self) -> None:
-        self.node.look_at_readers()
+        self.rig.look_at_readers()
 
     @invariant()
     def what_was_acknowledged_is_in_memory(self) -> None:
         for talk in self.live_talks():
-            assert len(self.node.acked.get(talk.tail.name, {})) <= talk.tail.head
+            assert len(self.rig.acked.get(talk.tail.name, {})) <= talk.tail.head
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -18,7 +16,7 @@ from app.tail import Tail
 from tests.support.commits import commit, new_stream, records
 from tests.support.memory import Disk, MemoryEngine
 from tests.support.reader import Reader, at_once
-from tests.support.scheduler import Stuck, run_seeded
+from tests.support.scheduler import Stuck, naming, run_seeded
 
 SEEDS = 4000
 CHUNKS = 8
@@ -124,15 +122,6 @@ def small_numbers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if "chunk" in request.fixturenames:
         monkeypatch.setattr(tail_module, "WINDOW", 5)
         monkeypatch.setattr(subscription_module, "READ_AT_ONCE", 4)
-
-
-@contextmanager
-def naming(seed: int) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        error.add_note(f"seed {seed}")
-        raise
 
 
 class Stream:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-pytest.register_assert_rewrite("tests.api.answers", "tests.api.control", "tests.api.watched")
+pytest.register_assert_rewrite("tests.api.answers", "tests.api.bystanders", "tests.api.watched")
 
-from tests.api.control import Control, Quiet  # noqa: E402 - after the line above, so that their asserts explain themselves
+from tests.api.bystanders import Control, Quiet  # noqa: E402 - after the line above, so that their asserts explain themselves
 from tests.api.watched import WatchedServer  # noqa: E402
 
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.answers import check_problem
-from tests.api.control import Control
+from tests.api.bystanders import Control
 from tests.api.watched import QUICK, WatchedServer, path_of, reply_path
 
 pytestmark = [

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.api.answers import check_problem
 from tests.api.bodies import CALLS, place, with_text
-from tests.api.control import Control
+from tests.api.bystanders import Control
 from tests.api.watched import QUICK, WatchedServer, path_of, text_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]

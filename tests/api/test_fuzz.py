@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.api.answers import INTERNALS
 from tests.api.bodies import CALLS, place
-from tests.api.control import Control
+from tests.api.bystanders import Control
 from tests.api.watched import QUICK, WatchedServer, path_of, reply_path
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]

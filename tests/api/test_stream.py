@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tests.api.answers import check_problem
-from tests.api.control import Quiet
+from tests.api.bystanders import Quiet
 from tests.api.watched import HALTING, QUICK, SILENT, WatchedServer, path_of
 from tests.support.sse import EventStream, Frame
 

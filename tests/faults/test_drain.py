@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import faulty
-from tests.support.asker import Asker
-from tests.support.invariants import check
-from tests.support.readiness import is_ready
+from tests.faults import faulty
+from tests.faults.asker import Asker
+from tests.faults.invariants import check
+from tests.faults.readiness import is_ready
+from tests.faults.stalled import stalled_reader
+from tests.faults.watcher import Watcher
 from tests.support.server import Server
 from tests.support.sse import EventStream
-from tests.support.stalled import stalled_reader
-from tests.support.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 

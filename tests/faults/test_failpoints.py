@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import failpoint_server
-from tests.support.asker import Asker, Posted
-from tests.support.invariants import Story, check
+from tests.faults import failpoint_server
+from tests.faults.asker import Asker, Posted
+from tests.faults.invariants import Story, check
+from tests.faults.watcher import Watcher
 from tests.support.server import Server
-from tests.support.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 

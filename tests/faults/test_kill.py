@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.asker import Asker, Posted
-from tests.support.invariants import check, check_channel
+from tests.faults.asker import Asker, Posted
+from tests.faults.invariants import check, check_channel
+from tests.faults.watcher import Watcher
 from tests.support.server import Server
-from tests.support.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import faulty
-from tests.support.asker import Asker
-from tests.support.census_server import CountedServer
-from tests.support.invariants import Story, View, check
+from tests.faults import faulty
+from tests.faults.asker import Asker
+from tests.faults.census_server import CountedServer
+from tests.faults.invariants import Story, View, check
+from tests.faults.stalled import stalled_reader
+from tests.faults.watcher import Leg, Watcher
 from tests.support.sse import EventStream
-from tests.support.stalled import stalled_reader
-from tests.support.watcher import Leg, Watcher
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.filled import fill
+from tests.faults.filled import fill
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.asker import Asker
-from tests.support.filled import fill
-from tests.support.invariants import Story, check_log, check_watcher, list_conversations
+from tests.faults.asker import Asker
+from tests.faults.filled import fill
+from tests.faults.invariants import Story, check_log, check_watcher, list_conversations
+from tests.faults.watcher import Watcher
 from tests.support.server import Server
-from tests.support.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.asker import Asker
-from tests.support.disk import no_commit_fits, no_file_grows, nothing_left, small_disk
-from tests.support.invariants import check, check_watcher
-from tests.support.readiness import is_ready
+from tests.faults.asker import Asker
+from tests.faults.disk import no_commit_fits, no_file_grows, nothing_left, small_disk
+from tests.faults.invariants import check, check_watcher
+from tests.faults.readiness import is_ready
+from tests.faults.watcher import Watcher
 from tests.support.server import Server
-from tests.support.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""The node that the state machine drives: a real log over a real database, and all that is known of it."""
+"""The rig that the state machine drives: a real log over a real database, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def count_open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-class Node:
+class Rig:
     """What is known: `acked` numbers and their bytes by stream, `refused` bytes, and what crashes left unknown."""
 
     def __init__(self, folder: Path) -> None:

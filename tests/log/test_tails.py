@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,27 +10,10 @@ from app.errors import NotFound, NotStoring
 from app.ids import BROADCAST
 from app.log import Log
 from tests.support.logs import Gate, say, texts
-from tests.support.memory import Disk, MemoryEngine
+from tests.support.memory import MemoryEngine
 from tests.support.talk import Talk
 
 pytestmark = pytest.mark.timeout(20)
-
-
-@pytest.fixture
-async def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
-async def engine(gate: Gate) -> MemoryEngine:
-    return MemoryEngine(Disk(), gate)
-
-
-@pytest.fixture
-async def log(engine: MemoryEngine, gate: Gate) -> AsyncIterator[Log]:
-    async with Log(engine) as log:
-        yield log
-        gate.open()
 
 
 # Tails in memory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,22 +17,6 @@ from tests.support.memory import Disk, MemoryEngine
 from tests.support.talk import Talk
 
 pytestmark = pytest.mark.timeout(20)
-
-
-@pytest.fixture
-def disk() -> Disk:
-    return Disk()
-
-
-@pytest.fixture
-def engine(disk: Disk) -> MemoryEngine:
-    return MemoryEngine(disk)
-
-
-@pytest.fixture
-async def log(engine: MemoryEngine) -> AsyncIterator[Log]:
-    async with Log(engine) as log:
-        yield log
 
 
 @pytest.fixture(autouse=True)

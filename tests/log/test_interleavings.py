@@ -7,8 +7,6 @@ taken often. Each run asserts G3, I1, I2, I4, I6 and I7, and that no wake-up is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -27,7 +25,7 @@ from tests.support import memory
 from tests.support.commits import conversation
 from tests.support.memory import Disk, MemoryEngine
 from tests.support.reader import Reader, at_once
-from tests.support.scheduler import run_seeded
+from tests.support.scheduler import naming, run_seeded
 from tests.support.talk import Talk
 
 SEEDS = 1600
@@ -44,15 +42,6 @@ def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         (memory, "BLOCK", 3),
     ]:
         monkeypatch.setattr(module, name, value)
-
-
-@contextmanager
-def naming(seed: int) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        error.add_note(f"seed {seed}")
-        raise
 
 
 class Run:

@@ -51,6 +51,7 @@ class Census:
     fds: int
     threads: int
 
+
 KEPT_THREADS = 6
 """The loop's, the one that start-up used, the engine's writer and its three readers."""
 

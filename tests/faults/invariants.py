@@ -1,4 +1,4 @@
-"""The one checker of the invariants I1 to I5 and I7; `tests.support.footprint` has I6.
+"""The one checker of the invariants I1 to I5 and I7; for I6, `tests.faults.census_server` counts what is held.
 
 The log that the server serves in the end is the truth; all that anybody ever saw is held against it.
 """
@@ -16,10 +16,10 @@ import msgspec
 from app.events import Event, MessageCreated, ReplyCreated, ReplyDelta, ReplyEnded
 from app.history import Draft, History, fold
 from app.messages import LIVE, Conversation, Message, Outline, Reply
-from tests.support.asker import Posted
+from tests.faults.asker import Posted
+from tests.faults.watcher import Leg, Watcher
 from tests.support.server import Server
 from tests.support.sse import Frame
-from tests.support.watcher import Leg, Watcher
 
 _event = msgspec.json.Decoder(Event).decode
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -21,23 +20,6 @@ from tests.support.scheduler import run_seeded
 from tests.support.talk import Talk
 
 pytestmark = pytest.mark.timeout(20)
-
-
-@pytest.fixture
-async def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
-async def engine(gate: Gate) -> MemoryEngine:
-    return MemoryEngine(Disk(), gate)
-
-
-@pytest.fixture
-async def log(engine: MemoryEngine, gate: Gate) -> AsyncIterator[Log]:
-    async with Log(engine) as log:
-        yield log
-        gate.open()
 
 
 # Numbers, and publishing after the commit
