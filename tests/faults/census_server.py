@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
@@ -51,9 +51,20 @@ class Census:
     fds: int
     threads: int
 
+    def beyond(self, baseline: Census) -> dict[str, int]:
+        """Return what there is more of than there was.
+
+        A thread of the engine's that had not read anything yet opens its two files when it first does.
+        """
+        more = {name: count - getattr(baseline, name) for name, count in asdict(self).items()}
+        if 0 < more["fds"] <= FDS_OF_READERS:
+            more["fds"] = 0
+        return {name: count for name, count in more.items() if count}
+
 
 KEPT_THREADS = 6
 """The loop's, the one that start-up used, the engine's writer and its three readers."""
+FDS_OF_READERS = 6
 
 
 class CountedServer(Server):
