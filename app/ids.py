@@ -10,7 +10,6 @@ import secrets
 from typing import NamedTuple
 
 _CURSOR = re.compile(r"([a-z2-7]{12})-([0-9]{12})")
-_LONGEST_CURSOR = 128
 
 BROADCAST = "broadcast"
 """The name of the broadcast channel's stream."""
@@ -56,7 +55,7 @@ class Cursor(NamedTuple):
 
         No `int()` decides here: it takes signs, underscores, spaces and the digits of other scripts.
         """
-        found = _CURSOR.fullmatch(text) if len(text) <= _LONGEST_CURSOR else None
+        found = _CURSOR.fullmatch(text)
         return cls(found[1], int(found[2])) if found else None
 
 
