@@ -15,12 +15,11 @@ from types import FrameType
 import structlog
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.node import Node
-from app.api.stream import TRANSPORT
 from app.errors import StartError
 from app.main import create_app
+from app.protocol import Protocol
 from app.settings import Settings
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -30,15 +29,6 @@ LAST_WORDS_SECONDS = 1.0
 """How long connections may take to send their last frames after the drain."""
 LEAVE_SECONDS = 0.2
 """How long tasks that are still there at the very end may take to leave."""
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which offers the connection's transport so that a stalled peer can be aborted."""
-
-    def on_message_begin(self) -> None:
-        """Begin a request's scope with our extension in it."""
-        super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]
 
 
 class Server(uvicorn.Server):

@@ -37,7 +37,8 @@ LAYERS = """
     app.running
     app.conversations | app.broadcast
     app.api.*
-    app.main
+    app.main | app.handover
+    app.protocol
     app.server | app.chat
     app.cli
     app

@@ -28,9 +28,9 @@ async def stream_broadcast(request: Request[Any, Any, Any], node: ThisNode) -> A
     from_start = query_choice(request, "from", "start") and given is None
     tail = node.broadcast.tail
     feed = BroadcastFeed(
-        node.log.engine, node.running, node.broadcast, judge(tail, given), joins=given is None, from_start=from_start
+        node.log, node.running, node.broadcast, judge(tail, given), joins=given is None, from_start=from_start
     )
-    return Stream(node.log.tails, node.streams, feed)
+    return Stream(node.streams, feed)
 
 
 @post("/send-message", status_code=200)

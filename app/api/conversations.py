@@ -105,7 +105,5 @@ async def stream_conversation(request: Request[Any, Any, Any], node: ThisNode, c
         if until_idle and verdict.after == tail.head and not history_of(tail).running:
             # 204 is the one answer that stops an EventSource for good.
             return Response(b"", status_code=204)  # type: ignore[return-value]
-        feed = ConversationFeed(
-            node.log.engine, node.running, tail, verdict, from_start=from_start, until_idle=until_idle
-        )
-        return Stream(node.log.tails, node.streams, feed)
+        feed = ConversationFeed(node.log, node.running, tail, verdict, from_start=from_start, until_idle=until_idle)
+        return Stream(node.streams, feed)

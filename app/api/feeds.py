@@ -2,64 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.api.stream import EVENT_STREAM, SEND_BYTES, Unfinished, draw_retry
+from app.api.stream import Farewell
+from app.api.wire import make_chunk
 from app.broadcast import Broadcast, join_notice
 from app.codecs import sse
-from app.engine.base import Engine
-from app.errors import NotFound
-from app.events import Record, ReplyDelta, ReplyEnded
+from app.events import Record
 from app.ids import Cursor
-from app.resume import NO_CURSOR, Verdict
+from app.log import Log
+from app.resume import Verdict
 from app.running import Running
 from app.snapshots import history_of, take_snapshot
-from app.subscription import FAR_BEHIND, Subscription
-from app.tail import Tail
+from app.subscription import BEHIND, FAR_BEHIND, Subscription
+from app.tail import Batch, Listener, Tail
+
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+SEND_BYTES = 256 * 1024
+"""About how much is handed to a socket at a time."""
+RETRY_MILLISECONDS = (1000, 3000)
+"""Drawn per stream, so that a thousand clients that were cut off together do not return together."""
 
 
-class NativeFeed:
-    """What the native streams have in common."""
+def draw_retry() -> int:
+    """Return a time to wait before a reconnect, in milliseconds."""
+    return random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
+
+
+def hello(tail: Tail, verdict: Verdict, after: int, **more: str) -> dict[str, Any]:
+    """Return what is said first of a stream: where sending starts, and why there."""
+    return {
+        "type": "hello",
+        "stream": tail.name,
+        "epoch": tail.epoch,
+        "cursor": str(Cursor(tail.epoch, after)),
+        "resumed": verdict.resumed,
+        "reason": verdict.reason,
+        **more,
+    }
+
+
+class ControlFrames:
+    """The control frames of one stream; where it is `named`, each says which stream it belongs to."""
 
     content_type = EVENT_STREAM
-    shared = True
 
-    def __init__(self, subscription: Subscription, running: Running) -> None:
-        self.subscription = subscription
-        self.finished = False
-        self._tail = subscription.tail
+    def __init__(self, name: str, *, named: bool) -> None:
+        self._more = {"stream": name} if named else {}
+
+    def bye(self, reason: Farewell) -> bytes:
+        """Return the frames before a clean end."""
+        if reason == "idle":
+            return b""
+        if reason == "deleted":
+            return self._control("bye", {"reason": reason})  # there is nothing to come back to
+        milliseconds = draw_retry()
+        return sse.retry(milliseconds) + self._control("bye", {"reason": reason, "retry_after": milliseconds / 1000})
+
+    def _control(self, type: str, data: Mapping[str, Any], cursor: Cursor | None = None) -> bytes:
+        return sse.control(type, {**data, **self._more}, cursor)
+
+
+class NativeFeed(ControlFrames):
+    """What the streams of the log have in common. It holds its tail until it is closed."""
+
+    def __init__(self, log: Log, running: Running, subscription: Subscription, *, named: bool = False) -> None:
+        super().__init__(subscription.tail.name, named=named)
+        self._log = log
         self._running = running
+        self._subscription = subscription
+        self._tail = subscription.tail
+        log.tails.share(self._tail)
 
-    def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
-        """Yield the events' shared frames."""
-        return sse.chunks(self._tail.epoch, records, SEND_BYTES)
+    @property
+    def listeners(self) -> dict[Listener, None]:
+        """Those of the tail."""
+        return self._tail.listeners
 
-    def notice(self) -> bytes:
-        """Return nothing: only the broadcast channel has notices."""
-        return b""
+    async def poll(self) -> Iterable[bytes] | None:
+        """Return the frames of the next events; None at the head."""
+        records = await self._subscription.poll()
+        if records is BEHIND:
+            return [await self._again()]
+        return self._encode(records) if records else None
+
+    def ready(self, batch: Batch) -> bytes | None:
+        """Return the frames of a batch that begins where this stream stands."""
+        subscription = self._subscription
+        if subscription.after + len(batch.records) != self._tail.head:
+            return None
+        if batch.encoded is None:
+            batch.encoded = make_chunk(sse.join(self._tail.epoch, batch.records))
+        subscription.after = self._tail.head
+        return batch.encoded
+
+    def glance(self) -> bytes | None:
+        """Return None: only the broadcast channel has something beside its events."""
+        return None
 
     def ping(self) -> bytes:
         """Return a ping with the head, so that a client knows whether it is behind."""
-        return sse.control("ping", {"cursor": str(Cursor(self._tail.epoch, self._tail.head))})
+        return self._control("ping", {"cursor": str(Cursor(self._tail.epoch, self._tail.head))})
 
-    def bye(self, reason: str) -> bytes:
-        """Return the frames before a clean end."""
-        if reason == "deleted":
-            return sse.control("bye", {"reason": reason})  # there is nothing to come back to
-        milliseconds = draw_retry()
-        return sse.retry(milliseconds) + sse.control("bye", {"reason": reason, "retry_after": milliseconds / 1000})
+    def close(self) -> None:
+        """Let go of the tail."""
+        self._log.tails.release(self._tail)
+
+    def _encode(self, records: Sequence[Record]) -> Iterable[bytes]:
+        return sse.chunks(self._tail.epoch, records, SEND_BYTES)
 
     def _hello(self, verdict: Verdict, **more: str) -> bytes:
-        data: dict[str, Any] = {
-            "stream": self._tail.name,
-            "epoch": self._tail.epoch,
-            "cursor": str(Cursor(self._tail.epoch, self.subscription.after)),
-            "resumed": verdict.resumed,
-            "reason": verdict.reason,
-            **more,
-        }
-        return sse.control("hello", data)
+        said = hello(self._tail, verdict, self._subscription.after, **more)
+        return sse.retry(draw_retry()) + sse.control("hello", said)
+
+    async def _again(self) -> bytes:
+        """Return what is sent where the next events are too many or gone, after moving the subscription."""
+        raise NotImplementedError
 
 
 class ConversationFeed(NativeFeed):
@@ -67,148 +128,104 @@ class ConversationFeed(NativeFeed):
 
     def __init__(
         self,
-        engine: Engine,
+        log: Log,
         running: Running,
         tail: Tail,
         verdict: Verdict,
         *,
         from_start: bool = False,
         until_idle: bool = False,
+        named: bool = False,
     ) -> None:
         start = 0 if from_start else verdict.after
         far_behind = None if from_start else FAR_BEHIND
-        super().__init__(Subscription(engine, tail, start or 0, far_behind=far_behind), running)
-        self._engine = engine
+        super().__init__(log, running, Subscription(log.engine, tail, start or 0, far_behind=far_behind), named=named)
         self._verdict = verdict
         self._needs_snapshot = start is None
         self._until_idle = until_idle
 
     async def opening(self) -> bytes:
-        """Return `retry`, `hello`, and a snapshot where the client has no position to go on from."""
-        snapshot = await self.again() if self._needs_snapshot else b""
-        return sse.retry(draw_retry()) + self._hello(self._verdict) + snapshot
+        """Return `hello`, and a snapshot where the client has no position to go on from."""
+        snapshot = await self._again() if self._needs_snapshot else b""
+        return self._hello(self._verdict) + snapshot
 
-    async def again(self) -> bytes:
-        """Return a snapshot, and go on from it."""
-        snapshot, seq = await take_snapshot(self._engine, self._tail)
-        self.subscription.after = seq
-        data = {"conversation": snapshot.conversation, "messages": snapshot.messages, "cursor": snapshot.cursor}
-        return sse.control("snapshot", data, Cursor(self._tail.epoch, seq))
-
-    def farewell(self) -> bytes | None:
+    def farewell(self) -> Farewell | None:
         """End when the conversation is deleted, when the server drains and nothing runs here, or when asked to."""
         if self._tail.deleted:
-            return self.bye("deleted")
+            return "deleted"
         history = history_of(self._tail)
-        running = any(self._running.runs(reply_id) for reply_id in history.running)
-        if self._running.drained or (self._running.draining.is_set() and not running):
-            return self.bye("drain")
-        return b"" if self._until_idle and not history.running else None
+        if self._running.draining.is_set():
+            running = any(self._running.runs(reply_id) for reply_id in history.running)
+            if self._running.drained or not running:
+                return "drain"
+        return "idle" if self._until_idle and not history.running else None
 
-
-class ReplyFeed(NativeFeed):
-    """What a POST that accepts a stream gets: the log from the cursor on, until its own reply has ended."""
-
-    shared = False  # it ends in the middle of a batch where its reply does
-
-    def __init__(self, engine: Engine, running: Running, tail: Tail, after: int, reply_id: str) -> None:
-        # Never too far behind: whoever repeats a request reads its reply from the first event.
-        super().__init__(Subscription(engine, tail, after, far_behind=None), running)
-        self._reply_id = reply_id
-
-    async def opening(self) -> bytes:
-        """Return `retry`, and `hello` with the ids that the answer has no body for."""
-        ids = {"conversation_id": history_of(self._tail).id, "reply_id": self._reply_id}
-        return sse.retry(draw_retry()) + self._hello(NO_CURSOR, **ids)
-
-    def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
-        """Yield the events' shared frames, up to the end of the reply."""
-        return sse.chunks(self._tail.epoch, self._own(records), SEND_BYTES)
-
-    def _own(self, records: Sequence[Record]) -> Sequence[Record]:
-        for place, record in enumerate(records):
-            if record.type == "reply.ended":
-                event = record.event()
-                if isinstance(event, ReplyEnded) and event.reply_id == self._reply_id:
-                    self.finished = True
-                    return records[: place + 1]
-        return records
-
-    async def again(self) -> bytes:
-        """Return nothing: such a reader is never too far behind."""
-        raise NotFound("A reply's events are kept until its conversation is deleted.")
-
-    def farewell(self) -> bytes | None:
-        """End with the reply, or when the server drains before the reply runs."""
-        if self._tail.deleted:
-            return self.bye("deleted")
-        reply = history_of(self._tail).messages[self._reply_id]
-        if not reply.live:
-            return b""
-        waits = self._running.draining.is_set() and not self._running.runs(self._reply_id)
-        return self.bye("drain") if waits or self._running.drained else None
-
-
-class TextFeed(ReplyFeed):
-    """The same as bare text, for `curl -N`."""
-
-    content_type = "text/plain; charset=utf-8"
-
-    async def opening(self) -> bytes:
-        """Return nothing: the ids are in the headers."""
-        return b""
-
-    def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
-        """Yield the text of this reply."""
-        deltas = (record.event() for record in self._own(records) if record.type == "reply.delta")
-        text = "".join(
-            event.text
-            for event in deltas
-            if isinstance(event, ReplyDelta) and event.reply_id == self._reply_id and event.kind is None
-        )
-        return [text.encode()] if text else []
-
-    def ping(self) -> bytes:
-        """Return nothing: everything sent is the reply's text."""
-        return b""
-
-    def bye(self, reason: str) -> bytes:
-        """Cut the connection: everything sent is the reply's text, and a clean end means that this is all of it."""
-        raise Unfinished(reason)
+    async def _again(self) -> bytes:
+        """Return a snapshot, and go on from it."""
+        snapshot, seq = await take_snapshot(self._log.engine, self._tail)
+        self._subscription.after = seq
+        data = {"conversation": snapshot.conversation, "messages": snapshot.messages, "cursor": snapshot.cursor}
+        return self._control("snapshot", data, Cursor(self._tail.epoch, seq))
 
 
 class BroadcastFeed(NativeFeed):
     """The broadcast channel, with a notice whenever somebody joined."""
 
     def __init__(
-        self, engine: Engine, running: Running, broadcast: Broadcast, verdict: Verdict, *, joins: bool, from_start: bool
+        self,
+        log: Log,
+        running: Running,
+        broadcast: Broadcast,
+        verdict: Verdict,
+        *,
+        joins: bool,
+        from_start: bool = False,
+        named: bool = False,
     ) -> None:
         tail = broadcast.tail
         start = tail.start if from_start else tail.head if verdict.after is None else verdict.after
         far_behind = None if from_start else FAR_BEHIND
-        super().__init__(Subscription(engine, tail, start, far_behind=far_behind), running)
+        super().__init__(log, running, Subscription(log.engine, tail, start, far_behind=far_behind), named=named)
         self._broadcast = broadcast
         self._verdict = verdict
         self._joins = joins
         self._told = broadcast.told
 
     async def opening(self) -> bytes:
-        """Return `retry` and `hello`, and tell everybody of a newcomer."""
+        """Return `hello`, and tell everybody of a newcomer."""
         if self._joins:
             self._broadcast.join()
-        return sse.retry(draw_retry()) + self._hello(self._verdict)
+        return self._hello(self._verdict)
 
-    def notice(self) -> bytes:
-        """Return one notice of all joins that this subscriber has not been told of."""
-        joins = self._broadcast.told - self._told
-        self._told = self._broadcast.told
-        return sse.text(join_notice(joins)) if joins else b""
+    async def poll(self) -> Iterable[bytes] | None:
+        """Return one notice of all joins that this subscriber has not been told of, else the next events."""
+        if joins := self._joins_to_tell():
+            return [_notice(joins)]
+        return await super().poll()
 
-    async def again(self) -> bytes:
+    def glance(self) -> bytes | None:
+        """Return the chunk of a notice, which is the same for all who were told of the joins before."""
+        joins = 0 if self._running.draining.is_set() else self._joins_to_tell()
+        return _notice_chunk(joins) if joins else None
+
+    def farewell(self) -> Farewell | None:
+        """End when the server drains."""
+        return "drain" if self._running.draining.is_set() else None
+
+    def _joins_to_tell(self) -> int:
+        told, self._told = self._told, self._broadcast.told
+        return self._told - told
+
+    async def _again(self) -> bytes:
         """Go on from the head, and say so: there is no snapshot of a channel."""
-        self.subscription.after = self._tail.head
+        self._subscription.after = self._tail.head
         return self._hello(Verdict(None, False, "behind"))
 
-    def farewell(self) -> bytes | None:
-        """End when the server drains."""
-        return self.bye("drain") if self._running.draining.is_set() else None
+
+def _notice(joins: int) -> bytes:
+    return sse.text(join_notice(joins))
+
+
+@functools.lru_cache(maxsize=8)
+def _notice_chunk(joins: int) -> bytes:
+    return make_chunk(_notice(joins))

@@ -8,8 +8,8 @@ import msgspec
 from litestar import MediaType, Request, Response
 from litestar.types import ASGIApp
 
-from app.api.feeds import ReplyFeed, TextFeed
 from app.api.node import Node
+from app.api.reply_feeds import ReplyFeed, TextFeed
 from app.api.requests import PRINCIPAL
 from app.api.stream import Stream
 from app.errors import TooMany
@@ -45,9 +45,8 @@ async def answer_asked(request: Request[Any, Any, Any], node: Node, asked: Asked
         feed = TextFeed if accepted == "text/plain" else ReplyFeed
         ids = {"x-conversation-id": conversation_id, "x-reply-id": asked.reply.id}
         return Stream(
-            node.log.tails,
             node.streams,
-            feed(node.log.engine, node.running, tail, after, asked.reply.id),
+            feed(node.log, node.running, tail, after, asked.reply.id),
             status=201,
             headers=headers | ids,
         )

@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import random
-import sys
-import termios
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
 
-import anyio
-from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
-from app.codecs import sse
-from app.errors import NotFound, NotStoring
-from app.events import Record
-from app.subscription import BEHIND, Subscription
-from app.tail import Batch
-from app.tails import Tails
+from app.api.wire import TAKE_OVER, ServerWire, Wire
+from app.errors import NotFound, NotStoring, TooMany
+from app.tail import Batch, Listener
 
 PING_SECONDS = 15.0
-STALL_SECONDS = 30.0
-"""A peer that takes no byte for so long is gone, or pretends to be there."""
-SEND_BYTES = 256 * 1024
-"""About how much is handed to a socket at a time."""
-MAX_UNSENT_BYTES = 64 * 1024
-"""A connection with more than this unsent is left to its own loop, which waits for it."""
-RETRY_MILLISECONDS = (1000, 3000)
-"""Drawn per stream, so that a thousand clients that were cut off together do not return together."""
-TRANSPORT = "tickertape.transport"
-"""The ASGI extension by which our server offers a connection's transport."""
 
-EVENT_STREAM = "text/event-stream; charset=utf-8"
 _HEADERS = ((b"cache-control", b"no-store, no-transform"), (b"x-accel-buffering", b"no"))
+
+Farewell = Literal["deleted", "drain", "overloaded", "idle"]
+"""Why a stream is over; `idle` is the one that was asked for, and needs no word."""
 
 
 class Streams:
-    """How many streams are open, and how many may be."""
+    """How many streams are open, long polls among them, and how many may be."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.open = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Keep the place of a stream for a call that waits. Raises `TooMany`."""
+        if self.open >= self.limit:
+            raise TooMany(f"{self.limit} streams are open, which is the limit.")
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
 
 
 class Unfinished(Exception):
@@ -49,218 +45,174 @@ class Unfinished(Exception):
 
 
 class Feed(Protocol):
-    """What one stream sends beside and around its events; bytes may be empty."""
+    """What one stream sends; bytes may be empty."""
 
     content_type: str
-    shared: bool
-    """Whether its events are sent as their native frames, all of them, so that the pass may do it."""
-    subscription: Subscription
-    finished: bool
-    """Whether what was encoded last is the last thing of the stream."""
+
+    @property
+    def listeners(self) -> dict[Listener, None]:
+        """Where to listen for whatever makes `poll` or `farewell` worth another call."""
 
     async def opening(self) -> bytes:
         """Return what is sent first."""
 
-    def encode(self, records: Sequence[Record]) -> Iterable[bytes]:
-        """Yield the frames of records, in pieces of about `SEND_BYTES`."""
+    async def poll(self) -> Iterable[bytes] | None:
+        """Return the next frames in pieces, and move behind them; None only at the head."""
 
-    def notice(self) -> bytes:
-        """Return the control frames that are due."""
+    def ready(self, batch: Batch) -> bytes | None:
+        """Return the shared chunk of a batch, and move behind it; None where `poll` must do it."""
+
+    def glance(self) -> bytes | None:
+        """Return a shared chunk that is due beside the events; None where `poll` and `farewell` must be asked."""
 
     def ping(self) -> bytes:
         """Return what keeps a quiet stream open."""
 
-    async def again(self) -> bytes:
-        """Return what is sent where the next events are too many or gone, after moving the subscription."""
+    def farewell(self) -> Farewell | None:
+        """Return why the stream is over at its head; None while it goes on."""
 
-    def bye(self, reason: str) -> bytes:
+    def bye(self, reason: Farewell) -> bytes:
         """Return what is sent before a clean end. Raises `Unfinished` where that would pass for the whole."""
 
-    def farewell(self) -> bytes | None:
-        """Return the last thing to send when the stream is over at its head; None while it goes on."""
+    def close(self) -> None:
+        """Let go of what the stream holds."""
 
 
 class Stream:
-    """The ASGI response of a stream. It holds the tail by itself, and leaves nothing behind when it returns."""
+    """The ASGI response of one stream, or of several on one connection. It owns their feeds."""
 
     def __init__(
-        self, tails: Tails, streams: Streams, feed: Feed, *, status: int = 200, headers: Mapping[str, str] | None = None
+        self, streams: Streams, *feeds: Feed, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
-        tails.share(feed.subscription.tail)
-        self._tails = tails
+        self.feeds = feeds
+        self.resting = False
+        """Whether everything is sent and nothing but a wake-up is waited for, so that the pass may write."""
+        self.woken = asyncio.Event()
+        self.wire: Wire
         self._streams = streams
-        self._feed = feed
         self._status = status
         self._headers = headers or {}
+        self._overloaded = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Write the stream until it is over or the client is gone."""
-        self._streams.open += 1
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-                await self._write(_Socket(scope, send))
-                tasks.cancel_scope.cancel()
-        finally:
-            self._streams.open -= 1
-            self._tails.release(self._feed.subscription.tail)
+        """Write the stream until it is over or the client is gone.
 
-    async def _write(self, socket: _Socket) -> None:
-        headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
-        await socket.start(self._status, [(b"content-type", self._feed.content_type.encode()), *_HEADERS, *headers])
-        try:
-            await self._write_all(socket)
-        except Unfinished:
-            await socket.abort()
-        await socket.end()
-
-    async def _write_all(self, socket: _Socket) -> None:
-        if self._streams.open > self._streams.limit:
-            await socket.write(self._feed.bye("overloaded"))
-        else:
+        Under our own server the connection is taken over: this returns at once, and the stream goes on without the
+        frames and the objects of a request.
+        """
+        self._streams.open += len(self.feeds)
+        self._overloaded = self._streams.open > self._streams.limit
+        extensions: Mapping[str, Any] = scope.get("extensions") or {}
+        take_over = extensions.get(TAKE_OVER)
+        if not take_over:
             try:
-                await self._write_feed(socket)
-            except (NotFound, NotStoring):
-                # The response has started: what can still be said is said in the stream, and the client comes back.
-                await socket.write(self._feed.bye("deleted" if self._feed.subscription.tail.deleted else "overloaded"))
+                self.wire = wire = ServerWire(receive, send)
+                await wire.run(self._run())
+            finally:
+                self._close()
+        elif taken := take_over():
+            self.wire = taken
+            # Not in a `finally` of the coroutine: one that is cancelled before its first step never gets there.
+            taken.run(self._run()).add_done_callback(self._close)
+        else:
+            self._close()
 
-    async def _write_feed(self, socket: _Socket) -> None:
-        feed, subscription = self._feed, self._feed.subscription
+    def _close(self, *_: Any) -> None:
+        self._streams.open -= len(self.feeds)
+        for feed in self.feeds:
+            feed.close()
+
+    async def _run(self) -> None:
+        given = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+        content_type = (b"content-type", self.feeds[0].content_type.encode())
+        await self.wire.start(self._status, [content_type, *_HEADERS, *given])
+        try:
+            if self._overloaded:
+                await self._say_bye(dict.fromkeys(self.feeds, "overloaded"))
+            else:
+                await self._listen()
+        except Unfinished:
+            await self.wire.abort()
+        await self.wire.end()
+
+    async def _listen(self) -> None:
+        watches = [Watch(self, feed) for feed in self.feeds]
+        try:
+            for watch in watches:
+                watch.feed.listeners[watch] = None
+            await self._follow()
+        except (NotFound, NotStoring):
+            # The response has started: what can still be said is said in the stream, and the client comes back.
+            await self._say_bye({feed: feed.farewell() or "overloaded" for feed in self.feeds})
+        finally:
+            for watch in watches:
+                del watch.feed.listeners[watch]
+
+    async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         ping_at = loop.time() + PING_SECONDS
-        await socket.write(await feed.opening())
-        while True:
-            changed = subscription.tail.changed  # armed before every look: see `Subscription`
-            await socket.write(feed.notice())
+        await self.wire.write(b"".join([await feed.opening() for feed in self.feeds]))
+        over: dict[Feed, Farewell] = {}
+        left = list(self.feeds)
+        while left:
+            self.woken.clear()  # before every look: a wake-up from here on is not lost
             if loop.time() >= ping_at:
-                await socket.write(feed.ping())
+                await self.wire.write(b"".join([feed.ping() for feed in left]))
                 ping_at = loop.time() + PING_SECONDS
-            records = await subscription.poll()
-            if records is BEHIND:
-                await socket.write(await feed.again())
-            elif records:
-                for piece in feed.encode(records):
-                    await socket.write(piece)
-                if feed.finished:
-                    return None
-            # Nothing awaits between the read that found the head and this look, so nothing can be left unsent.
-            elif (farewell := feed.farewell()) is not None:
-                return await socket.write(farewell)
-            else:
-                await self._rest(socket, changed, ping_at)
+            over.clear()
+            at_rest = True
+            for feed in left:
+                if (pieces := await feed.poll()) is not None:
+                    at_rest = False
+                    for piece in pieces:
+                        await self.wire.write(piece)
+                # Nothing awaits between the read that found the head and this look, so nothing can be left unsent.
+                elif reason := feed.farewell():
+                    over[feed] = reason
+            # Streams that drain stay as long as another one on their connection does.
+            if len(over) < len(left):
+                over = {feed: reason for feed, reason in over.items() if reason != "drain"}
+            await self._say_bye(over)
+            left = [feed for feed in left if feed not in over]
+            if left and at_rest:
+                await self._rest(ping_at)
 
-    async def _rest(self, socket: _Socket, changed: asyncio.Event, deadline: float) -> None:
-        """Wait at the head until there is something to do; in the pass where that is possible."""
-        if not self._feed.shared or socket.transport is None or changed.is_set():
-            return await _wait(changed, deadline)
-        # Nothing has changed since the read, and nothing awaits from here on: the subscription is at the head.
-        listener = Listening(socket.transport, self._feed.subscription)
-        listeners = self._feed.subscription.tail.listeners
-        listeners[listener] = None
+    async def _say_bye(self, over: Mapping[Feed, Farewell]) -> None:
+        await self.wire.write(b"".join([feed.bye(reason) for feed, reason in over.items()]))
+
+    async def _rest(self, deadline: float) -> None:
+        self.resting = True
         try:
-            await _wait(listener.woken, deadline)
+            async with asyncio.timeout_at(deadline):
+                await self.woken.wait()
+        except TimeoutError:
+            pass
         finally:
-            del listeners[listener]
+            self.resting = False
 
 
-class Listening:
-    """A connection in the pass: it writes the HTTP chunk that is made once for all of them."""
+class Watch:
+    """A feed on a connection, in the pass: it writes the chunk that is made once for all of them."""
 
-    __slots__ = ("_subscription", "_transport", "woken")
+    __slots__ = ("_stream", "feed")
 
-    def __init__(self, transport: asyncio.WriteTransport, subscription: Subscription) -> None:
-        self._transport = transport
-        self._subscription = subscription
-        self.woken = asyncio.Event()
+    def __init__(self, stream: Stream, feed: Feed) -> None:
+        self.feed = feed
+        self._stream = stream
 
     def take(self, batch: Batch) -> None:
-        """Write a batch at once, where the subscription stands right before it and the connection has room."""
-        subscription, transport = self._subscription, self._transport
-        head = subscription.tail.head
-        blocked = transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES
-        if blocked or subscription.after + len(batch.records) != head:
-            self.woken.set()
-            return
-        if batch.encoded is None:
-            batch.encoded = _chunk(sse.join(subscription.tail.epoch, batch.records))
-        transport.write(batch.encoded)
-        subscription.after = head
-        if batch.may_end:
-            self.woken.set()
+        """Write a batch at once, or leave it to the loop."""
+        stream = self._stream
+        if stream.resting and stream.wire.has_room and (chunk := self.feed.ready(batch)) is not None:
+            stream.wire.put(chunk)
+            if not batch.may_end:
+                return
+        stream.woken.set()
 
     def look(self) -> None:
-        """Go back to the loop."""
-        self.woken.set()
-
-
-class _Socket:
-    """The sending side of one connection: it aborts a peer that takes nothing."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        extensions: Mapping[str, Any] = scope.get("extensions") or {}
-        self.transport: asyncio.WriteTransport | None = extensions.get(TRANSPORT)
-        self._send = send
-
-    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        await self._put({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def write(self, body: bytes) -> None:
-        if body:
-            await self._put({"type": "http.response.body", "body": body, "more_body": True})
-
-    async def end(self) -> None:
-        await self._put({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def abort(self) -> None:
-        """Cut the connection, so that nobody takes what was sent for the whole."""
-        if self.transport:
-            self.transport.abort()
-            await asyncio.get_running_loop().create_future()  # until the disconnect cancels us
-
-    async def _put(self, message: HTTPResponseStartEvent | HTTPResponseBodyEvent) -> None:
-        if self.transport is None or not self.transport.get_write_buffer_size():
-            return await self._send(message)
-        while True:
-            unsent = _unsent(self.transport)
-            try:
-                # Our server waits before it writes, so a send that times out has written nothing.
-                async with asyncio.timeout(STALL_SECONDS):
-                    return await self._send(message)
-            except TimeoutError:
-                if _unsent(self.transport) >= unsent:
-                    await self.abort()
-
-
-def _unsent(transport: asyncio.WriteTransport) -> int:
-    """Return how many bytes the peer has not taken: ours, and those that the kernel holds for it.
-
-    A slow reader empties the kernel's buffer long before ours begins to shrink.
-    """
-    held = bytearray(4)
-    if (connection := transport.get_extra_info("socket")) is not None:
-        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, held)
-    return transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
-
-
-def _chunk(body: bytes) -> bytes:
-    """Return a piece of a chunked HTTP/1.1 body, as uvicorn writes it."""
-    return b"%x\r\n%b\r\n" % (len(body), body)
-
-
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
-
-
-async def _wait(changed: asyncio.Event, deadline: float) -> None:
-    try:
-        async with asyncio.timeout_at(deadline):
-            await changed.wait()
-    except TimeoutError:
-        pass
-
-
-def draw_retry() -> int:
-    """Return a time to wait before a reconnect, in milliseconds."""
-    return random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
+        """Write what is due beside the events at once, or go back to the loop."""
+        stream = self._stream
+        if stream.resting and stream.wire.has_room and (chunk := self.feed.glance()) is not None:
+            stream.wire.put(chunk)
+        else:
+            stream.woken.set()

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from app.api import stream
-from app.api.feeds import ReplyFeed
-from app.api.stream import Stream, Streams
+from app.api.feeds import NativeFeed
+from app.api.reply_feeds import ReplyFeed
+from app.api.stream import Stream, Streams, Watch
 from app.events import BroadcastMessage, Record
 from app.ids import Cursor
 from app.subscription import Subscription
 from app.tail import Batch, Tail
+from app.tails import Tails
 from tests.support.core import Core, open_core
 from tests.support.memory import Disk, MemoryEngine
 
@@ -48,8 +50,8 @@ async def read(core: Core, asked: Any, client: Client) -> None:
     cursor = Cursor.parse(asked.cursor)
     assert cursor
     async with core.log.tails.open(f"conversation/{asked.conversation.id}") as tail:
-        feed = ReplyFeed(core.engine, core.running, tail, cursor.seq, asked.reply.id)
-        await Stream(core.log.tails, Streams(9), feed)({"type": "http"}, client.receive, client.send)  # type: ignore[typeddict-item]
+        feed = ReplyFeed(core.log, core.running, tail, cursor.seq, asked.reply.id)
+        await Stream(Streams(9), feed)({"type": "http"}, client.receive, client.send)  # type: ignore[typeddict-item]
 
 
 @pytest.mark.timeout(20)
@@ -111,26 +113,27 @@ async def test_a_conversation_that_is_deleted_under_a_slow_reader_says_bye(tmp_p
 
 
 class Wire:
-    """A transport with as much unsent as a test says."""
+    """A connection with or without room."""
 
-    def __init__(self, unsent: int = 0, *, closing: bool = False) -> None:
-        self.unsent = unsent
-        self.closing = closing
+    def __init__(self, *, has_room: bool = True) -> None:
+        self.has_room = has_room
         self.written: list[bytes] = []
 
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
+    def put(self, chunk: bytes) -> None:
+        self.written.append(chunk)
 
 
-def listener(tail: Tail, wire: Wire, after: int = 0) -> stream.Listening:
-    subscription = Subscription(MemoryEngine(Disk()), tail, after)
-    return stream.Listening(wire, subscription)  # type: ignore[arg-type]
+class Log:
+    """As much of a log as a feed needs that only listens."""
+
+    tails = Tails(MemoryEngine(Disk()))
+
+
+def watch(tail: Tail, wire: Wire, *, resting: bool = True) -> Watch:
+    feed = NativeFeed(Log(), None, Subscription(MemoryEngine(Disk()), tail, tail.head))  # type: ignore[arg-type]
+    one = Stream(Streams(9), feed)  # type: ignore[arg-type]
+    one.wire, one.resting = wire, resting  # type: ignore[assignment]
+    return Watch(one, one.feeds[0])
 
 
 def published(tail: Tail, *texts: str) -> Batch:
@@ -140,37 +143,52 @@ def published(tail: Tail, *texts: str) -> Batch:
     return Batch(new)
 
 
+def is_woken(one: Watch) -> bool:
+    return one._stream.woken.is_set()
+
+
 async def test_a_listener_at_the_head_writes_one_chunk_that_all_share() -> None:
     tail, wires = Tail("broadcast", "epoch"), [Wire(), Wire()]
-    listeners = [listener(tail, wire) for wire in wires]
+    watches = [watch(tail, wire) for wire in wires]
     batch = published(tail, "a", "b")
 
-    for one in listeners:
+    for one in watches:
         one.take(batch)
 
     frames = b"id: epoch-000000000001\ndata: a\n\nid: epoch-000000000002\ndata: b\n\n"
     assert wires[0].written == [b"%x\r\n%b\r\n" % (len(frames), frames)]
     assert wires[1].written[0] is wires[0].written[0]
-    assert not any(one.woken.is_set() for one in listeners)
+    assert not any(map(is_woken, watches))
 
 
-@pytest.mark.parametrize("wire", [Wire(stream.MAX_UNSENT_BYTES + 1), Wire(closing=True)], ids=["blocked", "closing"])
-async def test_a_listener_that_cannot_write_is_left_to_its_own_loop(wire: Wire) -> None:
-    tail = Tail("broadcast", "epoch")
-    one = listener(tail, wire)
+async def test_a_listener_without_room_is_left_to_its_own_loop_until_that_has_caught_up() -> None:
+    tail, wire = Tail("broadcast", "epoch"), Wire(has_room=False)
+    one = watch(tail, wire)
+
+    one.take(published(tail, "a"))
+    wire.has_room = True
+    one.take(published(tail, "b"))
+
+    assert wire.written == []
+    assert is_woken(one)
+
+
+async def test_a_listener_whose_loop_is_at_work_is_left_to_it() -> None:
+    tail, wire = Tail("broadcast", "epoch"), Wire()
+    one = watch(tail, wire, resting=False)
 
     one.take(published(tail, "a"))
 
     assert wire.written == []
-    assert one.woken.is_set()
+    assert is_woken(one)
 
 
 async def test_a_listener_that_is_not_at_the_old_head_is_left_to_its_own_loop() -> None:
     tail, wire = Tail("broadcast", "epoch"), Wire()
-    one = listener(tail, wire)
+    one = watch(tail, wire)
     published(tail, "missed")
 
     one.take(published(tail, "next"))
 
     assert wire.written == []
-    assert one.woken.is_set()
+    assert is_woken(one)

@@ -1,0 +1,49 @@
+"""Hands a connection over from the HTTP protocol to a stream."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.api.wire import TAKE_OVER, TransportWire
+
+
+class HandoverProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, whose connections a response may take over, as an upgrade to WebSocket does.
+
+    A stream may last for days: what parses requests and runs applications is let go of meanwhile.
+    """
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope["extensions"] = {TAKE_OVER: partial(self._hand_over, cycle)}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the request: its scope leads back here."""
+        super().connection_lost(exc)
+        self._forget_request()
+
+    def _hand_over(self, cycle: RequestResponseCycle) -> TransportWire | None:
+        """Return the connection of a request that was not answered yet; None where the client is gone."""
+        if cycle.disconnected or self.transport.is_closing():
+            return None
+        cycle.disconnected = True  # by which uvicorn knows that nobody waits for an answer by it
+        # Requests that came in behind this one are not answered, nor is the rest of a body read; the client notices by
+        # the end of the connection.
+        last = bool(self.pipeline) or cycle.more_body or not cycle.keep_alive
+        self._unset_keepalive_if_required()
+        self._forget_request()
+        self.pipeline.clear()
+        self.connections.discard(self)
+        return TransportWire(
+            self.transport,
+            self.server_state,
+            chunked=cycle.scope["http_version"] == "1.1",
+            make_reader=None if last else partial(type(self), self.config, self.server_state, self.app_state),
+        )
+
+    def _forget_request(self) -> None:
+        self.scope = None  # type: ignore[assignment]
+        self.cycle = None  # type: ignore[assignment]
