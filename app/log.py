@@ -13,6 +13,7 @@ from app.engine.base import Commit, Engine, Entry, Row, Settlement
 from app.errors import RESTORE, NotFound, NotStoring, StartError
 from app.events import Event, Record
 from app.ids import BROADCAST
+from app.listing import Listing
 from app.tail import Tail
 from app.tails import Tails
 
@@ -57,12 +58,13 @@ class Append:
 class Log:
     """All streams of this process; an async context manager that owns the engine and the committing task.
 
-    `tails` are the streams in memory.
+    `tails` are the streams in memory, `listing` tells which conversations changed.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.tails = Tails(engine)
+        self.listing = Listing()
         self.storing = True
         """Whether the last commit succeeded."""
         self._pending: list[Append] = []
@@ -188,6 +190,8 @@ class Log:
         finally:
             done.set()
         for append in appends:
+            if append.rows:
+                self.listing.note(append.tail)
             self.tails.release(append.tail)
         oldest = next(iter(self._since), None)
         if oldest and self._commits - self._since[oldest] > SETTLE_LATE:

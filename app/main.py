@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from app.api import about, broadcast, conversations, messages
+from app.api import about, broadcast, conversations, log_page, messages, streams
 from app.api.node import Node
 from app.api.problems import problem_details
 from app.api.stream import Streams
@@ -52,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             conversations.list_conversations,
             conversations.read_conversation,
             conversations.rename_conversation,
+            log_page.read_log,
             conversations.delete_conversation,
             conversations.stream_conversation,
             messages.ask,
@@ -61,6 +62,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             messages.retry_reply,
             broadcast.stream_broadcast,
             broadcast.send_message,
+            streams.stream_list,
+            streams.stream_many,
             about.welcome,
             about.list_responders,
             about.list_limits,

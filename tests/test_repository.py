@@ -30,7 +30,7 @@ LAYERS = """
     app.engine.base
     app.tail | app.engine.*
     app.subscription
-    app.tails | app.resume | app.writer
+    app.tails | app.resume | app.writer | app.listing
     app.log
     responders.*
     app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions

@@ -27,11 +27,6 @@ RETRY_MILLISECONDS = (1000, 3000)
 """Drawn per stream, so that a thousand clients that were cut off together do not return together."""
 
 
-def draw_retry() -> int:
-    """Return a time to wait before a reconnect, in milliseconds."""
-    return random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
-
-
 def hello(tail: Tail, verdict: Verdict, after: int, **more: str) -> dict[str, Any]:
     """Return what is said first of a stream: where sending starts, and why there."""
     return {
@@ -53,13 +48,17 @@ class ControlFrames:
     def __init__(self, name: str, *, named: bool) -> None:
         self._more = {"stream": name} if named else {}
 
+    def retry(self) -> bytes:
+        """Return the line that tells how long to wait before a reconnect."""
+        return sse.retry(_draw_retry())
+
     def bye(self, reason: Farewell) -> bytes:
         """Return the frames before a clean end."""
         if reason == "idle":
             return b""
         if reason == "deleted":
             return self._control("bye", {"reason": reason})  # there is nothing to come back to
-        milliseconds = draw_retry()
+        milliseconds = _draw_retry()
         return sse.retry(milliseconds) + self._control("bye", {"reason": reason, "retry_after": milliseconds / 1000})
 
     def _control(self, type: str, data: Mapping[str, Any], cursor: Cursor | None = None) -> bytes:
@@ -116,7 +115,7 @@ class NativeFeed(ControlFrames):
 
     def _hello(self, verdict: Verdict, **more: str) -> bytes:
         said = hello(self._tail, verdict, self._subscription.after, **more)
-        return sse.retry(draw_retry()) + sse.control("hello", said)
+        return self.retry() + sse.control("hello", said)
 
     async def _again(self) -> bytes:
         """Return what is sent where the next events are too many or gone, after moving the subscription."""
@@ -229,3 +228,7 @@ def _notice(joins: int) -> bytes:
 @functools.lru_cache(maxsize=8)
 def _notice_chunk(joins: int) -> bytes:
     return make_chunk(_notice(joins))
+
+
+def _draw_retry() -> int:
+    return random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
