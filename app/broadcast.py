@@ -13,7 +13,9 @@ from app.settings import Settings
 from app.tail import Tail
 
 JOINS_TOLD_EVERY = 0.05
-"""Seconds in which joins are gathered into one notice, so that N newcomers do not cost N x N sends."""
+"""Seconds in which joins are gathered into one notice, so that N newcomers do not cost N x N sends..."""
+JOINS_TOLD_PER_LISTENER = 0.00005
+"""... and at least so many per subscriber, which is ten times what telling it takes: nine tenths are for the rest."""
 
 
 class Broadcast:
@@ -51,7 +53,8 @@ class Broadcast:
         """Note that somebody joined; all subscribers are told soon."""
         self._joined += 1
         if self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(JOINS_TOLD_EVERY, self._tell)
+            seconds = max(JOINS_TOLD_EVERY, len(self.tail.listeners) * JOINS_TOLD_PER_LISTENER)
+            self._telling = asyncio.get_running_loop().call_later(seconds, self._tell)
 
     def _tell(self) -> None:
         self._telling = None

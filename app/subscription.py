@@ -1,9 +1,9 @@
-"""Subscriptions: what a reader sees of a stream, at the head and far behind it, is one and the same loop."""
+"""Subscriptions: what a reader sees of a stream, at the head and far behind it, is one and the same read."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from app.engine.base import Engine
 from app.events import Record
@@ -47,15 +47,3 @@ class Subscription:
         if records:
             self.after = records[-1].seq
         return records
-
-    async def __aiter__(self) -> AsyncIterator[Sequence[Record] | Behind]:
-        """Yield records as they come, for ever; who gets `BEHIND` moves `after` before going on.
-
-        Arm, then read, then wait: another order loses wake-ups.
-        """
-        while True:
-            changed = self.tail.changed
-            if records := await self.poll():
-                yield records
-            else:
-                await changed.wait()

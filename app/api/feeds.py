@@ -21,7 +21,7 @@ from app.subscription import BEHIND, FAR_BEHIND, Subscription
 from app.tail import Batch, Listener, Tail
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-SEND_BYTES = 256 * 1024
+SEND_BYTES = 64 * 1024
 """About how much is handed to a socket at a time."""
 RETRY_MILLISECONDS = (1000, 3000)
 """Drawn per stream, so that a thousand clients that were cut off together do not return together."""

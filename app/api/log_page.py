@@ -65,7 +65,7 @@ async def _read(node: Node, tail: Tail, after: int, seconds: float) -> list[Reco
     try:
         async with asyncio.timeout(seconds or None):
             while not found:
-                changed = tail.changed  # armed before the look: see `Subscription`
+                changed = tail.changed  # armed before the look, or a wake-up in between is lost
                 found = await _read_page(subscription)
                 if found or not seconds or tail.deleted or node.running.draining.is_set():
                     break

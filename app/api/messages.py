@@ -121,7 +121,7 @@ async def _wait_for_end(node: Node, tail: Tail, reply_id: str, seconds: float) -
     try:
         async with asyncio.timeout(seconds):
             while not node.running.draining.is_set():
-                changed = tail.changed  # armed before the look: see `Subscription`
+                changed = tail.changed  # armed before the look, or a wake-up in between is lost
                 if not history_of(tail).messages[reply_id].live:
                     return
                 await changed.wait()

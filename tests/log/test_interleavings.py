@@ -151,7 +151,7 @@ class Run:
                 continue
             after = self.chance.randrange(tail.start, tail.head + 1)
             subscription = Subscription(self.engine, tail, after, far_behind=self.chance.choice([None, 10]))
-            self.readers.append(Reader(subscription, self.chance.choice([self.pause, at_once])))
+            self.readers.append(Reader(subscription, self.chance.choice([self.pause, at_once]), self.chance))
             for _ in range(self.chance.randrange(4)):
                 await self.pause()
             if self.chance.random() < 0.3:
@@ -171,6 +171,7 @@ class Run:
         """I6: when nobody reads or writes, no conversation is in memory."""
         for reader in self.readers:
             log.tails.release(reader.subscription.tail)
+        await asyncio.sleep(2 * log_module.PROBE_INTERVAL)  # what could not be settled is tried again by then
         for _ in range(2000):
             if not log.tails.held.keys() - {BROADCAST}:
                 break
