@@ -35,6 +35,11 @@ def whole(text: str) -> str:
     return characters.add(text) + characters.end()
 
 
+def size(text: str) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def cut(text: str, max_bytes: int) -> str:
     """Return the longest beginning of `text` that has at most `max_bytes` bytes in UTF-8."""
     if len(text) * 4 <= max_bytes:

@@ -113,20 +113,17 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
 
 
-class Record:
+class Record(msgspec.Struct, eq=False, gc=False):
     """An event at its position: `seq` in its stream, `at` in milliseconds since 1970, `data` its JSON.
 
     `frame` is the native SSE frame, made by `app.codecs.sse` at its first use and then shared by all subscribers.
     """
 
-    __slots__ = ("at", "data", "frame", "seq", "type")
-
-    def __init__(self, seq: int, at: int, type: str, data: bytes) -> None:
-        self.seq = seq
-        self.at = at
-        self.type = type
-        self.data = data
-        self.frame: bytes | None = None
+    seq: int
+    at: int
+    type: str
+    data: bytes
+    frame: bytes | None = None
 
     @classmethod
     def of(cls, seq: int, at: int, event: Event) -> Record:

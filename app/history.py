@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from io import StringIO
 
 import msgspec
 
@@ -24,43 +25,37 @@ from app.events import (
 from app.messages import LIVE, Conversation, Message, Outline, Reply, Status
 from responders.base import Part, Reasoning, Role, Text, ToolCall, ToolResult
 
-_COMPACT_AT = 1024
-
 
 class _Growing:
     """A text or reasoning part while pieces arrive."""
 
-    __slots__ = ("kind", "pieces")
+    __slots__ = ("_text", "add", "kind")
 
     def __init__(self, kind: type[Text | Reasoning], text: str) -> None:
         self.kind = kind
-        self.pieces = [text]
-
-    def add(self, text: str) -> None:
-        # A string per token costs some 60 bytes each; joined now and then, a long reply stays near its own size.
-        if len(self.pieces) >= _COMPACT_AT:
-            self.pieces = ["".join(self.pieces)]
-        self.pieces.append(text)
+        self._text = StringIO()
+        self.add = self._text.write
+        self.add(text)
 
     def part(self) -> Part:
-        return self.kind("".join(self.pieces))
+        return self.kind(self._text.getvalue())
 
 
 class Draft:
     """A reply while it is written. Reads like a message; `reply()` gives the whole of it as it stands."""
 
-    __slots__ = ("_parts", "_reply")
+    __slots__ = ("_parts", "_reply", "grows", "id", "parts")
 
     def __init__(self, reply: Reply) -> None:
+        self.id = reply.id
+        self.parts = 0
+        """How many parts there are so far."""
+        self.grows: type[Text | Reasoning] | None = None
+        """The kind of the last part where that is a text: another piece of the same kind continues it."""
         self._reply = reply
-        self._parts: list[_Growing | Part] = [
-            _Growing(type(part), part.text) if isinstance(part, Text | Reasoning) else part for part in reply.parts
-        ]
-
-    @property
-    def id(self) -> str:
-        """The reply's id."""
-        return self._reply.id
+        self._parts: list[_Growing | Part] = []
+        for part in reply.parts:
+            self._begin(_Growing(type(part), part.text) if isinstance(part, Text | Reasoning) else part)
 
     @property
     def parent(self) -> str | None:
@@ -82,25 +77,15 @@ class Draft:
         """Whether the reply has not ended."""
         return self._reply.status in LIVE
 
-    @property
-    def parts(self) -> int:
-        """How many parts there are so far."""
-        return len(self._parts)
-
-    def grows(self, kind: type[Text | Reasoning]) -> bool:
-        """Whether the last part is of that kind, so that another piece of it continues it."""
-        last = self._parts[-1] if self._parts else None
-        return isinstance(last, _Growing) and last.kind is kind
-
     def apply(self, event: ReplyStarted | ReplyPiece | ReplyEnded) -> None:
         """Take in one event of this reply."""
         match event:
             case ReplyDelta():
                 self._delta(event)
             case ReplyToolCall():
-                self._parts.append(ToolCall(event.call_id, event.name, event.arguments))
+                self._begin(ToolCall(event.call_id, event.name, event.arguments))
             case ReplyToolResult():
-                self._parts.append(ToolResult(event.call_id, event.result))
+                self._begin(ToolResult(event.call_id, event.result))
             case ReplyStarted():
                 self._reply = msgspec.structs.replace(self._reply, status="running", started_at=event.at)
                 return
@@ -124,13 +109,18 @@ class Draft:
         return msgspec.structs.replace(self._reply, parts=parts, text=text)
 
     def _delta(self, event: ReplyDelta) -> None:
-        if event.part == len(self._parts):
-            self._parts.append(_Growing(Reasoning if event.kind else Text, event.text))
+        if event.part == self.parts:
+            self._begin(_Growing(Reasoning if event.kind else Text, event.text))
             return
         growing = self._parts[event.part]
         if not isinstance(growing, _Growing):
             raise ValueError(f"part {event.part} of reply {event.reply_id} takes no text")
         growing.add(event.text)
+
+    def _begin(self, part: _Growing | Part) -> None:
+        self._parts.append(part)
+        self.parts += 1
+        self.grows = part.kind if isinstance(part, _Growing) else None
 
 
 class History:

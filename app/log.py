@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 from app.engine.base import Commit, Engine, Entry, Row, Settlement
@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 COMMIT_INTERVAL = 0.005
 """Seconds from one commit to the next on a busy server; a quiet one commits at once."""
 PROBE_INTERVAL = 0.5
-"""Seconds between tries while the store takes no commit, so that it is found to work again though nobody writes."""
+"""Seconds between tries while the store takes no commit, so that it is found to work again though nobody writes; and
+while it takes one stream's settlement not."""
 SETTLE_EVERY = 1000
 """How many unsettled records of one stream make it due for settling although replies still run in it..."""
 SETTLE_BYTES = 2**20
@@ -34,19 +35,32 @@ BROADCAST_KEPT = 10_000
 
 
 class Append:
-    """Events on their way into one stream; `first` is the number of the first one, once it is committed."""
+    """Events on their way into one stream; `first` is the number of the first one, once it is committed.
 
-    __slots__ = ("_done", "error", "events", "first", "records", "rows", "tail")
+    It is `open` for more events until a commit takes it.
+    """
+
+    __slots__ = ("_done", "error", "events", "first", "open", "records", "rows", "tail")
 
     def __init__(self, tail: Tail, events: Sequence[Event], rows: Sequence[Row], done: asyncio.Event) -> None:
         self.tail = tail
-        self.events = events
-        # Encoded here: an event that cannot be fails its caller, and never the commit that it would share.
-        self.records = [Record.of(0, 0, event) for event in events]
+        self.events: list[Event] = []
+        self.records: list[Record] = []
         self.rows = rows
         self.first = 0
+        self.open = True
         self.error: NotStoring | None = None
         self._done = done
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> int:
+        """Add an event behind the others while the append is open; returns its size in bytes."""
+        # Encoded here: an event that cannot be fails its caller, and never the commit that it would share.
+        record = Record.of(0, 0, event)
+        self.records.append(record)
+        self.events.append(event)
+        return len(record.data)
 
     async def committed(self) -> None:
         """Wait until the events are stored and published. Raises `NotStoring` when they never will be."""
@@ -71,6 +85,8 @@ class Log:
         self._done = asyncio.Event()
         self._due: dict[str, Tail] = {}
         self._since: dict[Tail, int] = {}
+        self._put_off: set[Tail] = set()
+        self._put_off_until = 0.0
         self._commits = 0
         self._wanted = asyncio.Event()
         self._closing = False
@@ -110,7 +126,7 @@ class Log:
         """Take events, and the rows that go with them, for the next commit. Never waits."""
         append = Append(tail, events, rows, self._done)
         if self._failed:
-            append.error = self._failed
+            append.open, append.error = False, self._failed
             self._done.set()
             return append
         self.tails.share(tail)
@@ -131,12 +147,14 @@ class Log:
         loop = asyncio.get_running_loop()
         while not self._closing or self._pending:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if self.storing else PROBE_INTERVAL):
+                async with asyncio.timeout(None if self.storing and not self._put_off else PROBE_INTERVAL):
                     await self._wanted.wait()
             self._wanted.clear()
+            started = loop.time()
+            if self.storing and self._put_off and started >= self._put_off_until:
+                await self._settle_apart(list(self._put_off))
             if self.storing and not self._pending and not self._due:
                 continue
-            started = loop.time()
             await self._commit_once()
             if not self._closing:
                 await asyncio.sleep(max(0.0, started + COMMIT_INTERVAL - loop.time()))
@@ -145,12 +163,10 @@ class Log:
         appends, self._pending = self._pending, []
         done, self._done = self._done, asyncio.Event()
         due, self._due = self._due, {}
-        settlements = [
-            Settlement(name, tail.unsettled_records(), _keep_from(tail)) for name, tail in due.items() if tail.unsettled
-        ]
+        settlements = [_settlement(tail) for tail in due.values() if tail.unsettled]
         try:
             entries = list(_number(appends))
-            await self.engine.commit(Commit(entries, settlements))
+            settled = await self._store(entries, settlements)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing of this commit may count as stored
             self._due = due | self._due
             self._fail(appends, done, error)
@@ -159,9 +175,24 @@ class Log:
                 logger.info("the store takes commits again")
             self.storing = True
             self._commits += 1
-            for settlement in settlements:
-                self._settled(due[settlement.stream], settlement)
+            if settled:
+                for settlement in settlements:
+                    self._settled(due[settlement.stream], settlement)
             self._publish(appends, entries, done)
+            if not settled:
+                await self._settle_apart(due.values())
+
+    async def _store(self, entries: list[Entry], settlements: list[Settlement]) -> bool:
+        """Commit events, and settlements with them; returns whether these were taken, too."""
+        try:
+            await self.engine.commit(Commit(entries, settlements))
+        except Exception:
+            if not settlements:
+                raise
+            # A settlement that can never succeed would else fail every later commit with it.
+            await self.engine.commit(Commit(entries, []))
+            return False
+        return True
 
     def _fail(self, appends: list[Append], done: asyncio.Event, error: Exception) -> None:
         """Fail a commit, and all that was appended behind it: a reply whose middle is missing must not go on."""
@@ -173,7 +204,7 @@ class Log:
         behind, self._pending = self._pending, []
         later, self._done = self._done, asyncio.Event()
         for append in [*appends, *behind]:
-            append.error = reason
+            append.open, append.error = False, reason
             self.tails.release(append.tail)
         done.set()
         later.set()
@@ -203,6 +234,7 @@ class Log:
         if tail.deleted:
             tail.settle(tail.head)
             self._since.pop(tail, None)
+            self._put_off.discard(tail)
             self._due.pop(tail.name, None)
         if not tail.unsettled:
             return
@@ -211,11 +243,29 @@ class Log:
             self._want_settled(tail)
 
     def _want_settled(self, tail: Tail) -> None:
-        self._due[tail.name] = tail
-        self._wanted.set()
+        if tail not in self._put_off:
+            self._due[tail.name] = tail
+            self._wanted.set()
+
+    async def _settle_apart(self, tails: Iterable[Tail]) -> None:
+        """Settle each stream in a commit of its own; one that cannot be is put off, and stays in the journal."""
+        for tail in tails:
+            if not tail.unsettled:
+                continue
+            settlement = _settlement(tail)
+            try:
+                await self.engine.commit(Commit([], [settlement]))
+            except Exception:
+                if tail not in self._put_off:
+                    logger.exception("a stream could not be settled yet", extra={"stream": tail.name})
+                self._put_off.add(tail)
+            else:
+                self._settled(tail, settlement)
+        self._put_off_until = asyncio.get_running_loop().time() + PROBE_INTERVAL
 
     def _settled(self, tail: Tail, settlement: Settlement) -> None:
         del self._since[tail]
+        self._put_off.discard(tail)
         tail.start = max(tail.start, settlement.keep_from - 1)
         tail.settle(settlement.records[-1].seq)
         self.tails.forget_unused(tail)
@@ -230,12 +280,13 @@ def _number(appends: list[Append]) -> Iterator[Entry]:
     heads: dict[Tail, int] = {}
     for append in appends:
         head = heads.get(append.tail, append.tail.head)
-        append.first = head + 1
+        append.open, append.first = False, head + 1
         for seq, record in enumerate(append.records, start=append.first):
             record.seq, record.at = seq, now
         heads[append.tail] = head + len(append.records)
         yield Entry(append.tail.name, append.records, append.rows)
 
 
-def _keep_from(tail: Tail) -> int:
-    return tail.head - BROADCAST_KEPT + 1 if tail.name == BROADCAST else 0
+def _settlement(tail: Tail) -> Settlement:
+    keep_from = tail.head - BROADCAST_KEPT + 1 if tail.name == BROADCAST else 0
+    return Settlement(tail.name, tail.unsettled_records(), keep_from)

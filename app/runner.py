@@ -190,6 +190,8 @@ class Runner:
         # After a commit that failed, a later piece must not be stored: the text would have a hole.
         if self._last and self._last.error:
             raise self._last.error
+        if self._last and self._last.open:
+            return self._last.add(event)
         self._last = self._log.append(self._tail, [event])
         return len(self._last.records[0].data)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -74,15 +75,26 @@ async def read_message(engine: Engine, tail: Tail, message_id: str) -> Message:
     return stored[message_id]
 
 
-async def read_prompt(engine: Engine, tail: Tail, draft: Draft, responder: Responder) -> Prompt:
+class Known(msgspec.Struct, frozen=True):
+    """What of a reply's prompt need not be read: messages by id, and its options."""
+
+    messages: Mapping[str, Message] = {}
+    options: Mapping[str, Any] | None = None
+
+
+async def read_prompt(engine: Engine, tail: Tail, draft: Draft, known: Known, responder: Responder) -> Prompt:
     """Return what a reply's responder is given. Raises `ResponderError` when its options are not valid any more."""
     history = history_of(tail)
-    branch = history.branch(draft.parent)
-    whole = await engine.messages(history.id, [message.id for message in branch])
-    turns = [Turn(m.role, m.parts, m.text) for m in (whole[message.id] for message in branch) if m.parts]
-    stored = await engine.reply(history.id, draft.id)
+    branch = [message.id for message in history.branch(draft.parent)]
+    unknown = [id for id in branch if id not in known.messages]
+    whole = {**known.messages, **(await engine.messages(history.id, unknown) if unknown else {})}
+    turns = [Turn(m.role, m.parts, m.text) for m in map(whole.__getitem__, branch) if m.parts]
+    given = known.options
+    if given is None:
+        stored = await engine.reply(history.id, draft.id)
+        given = stored.options if stored else {}
     try:
-        options = responder.parse_options(stored.options if stored else {})
+        options = responder.parse_options(given)
     except OptionError as error:
         raise ResponderError(f"The options of this reply are not valid any more: {error}") from error
     return Prompt(

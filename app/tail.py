@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from app.events import Event, MessageCreated, Record, ReplyEnded
+from app.events import Event, MessageCreated, Record, ReplyDelta, ReplyEnded
 from app.history import History, fold
 
 WINDOW = 1024
@@ -25,7 +25,7 @@ class Batch:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
-        self.may_end = any(record.type in _MAY_END for record in records)
+        self.may_end = not _MAY_END.isdisjoint([record.type for record in records])
         """Whether a stream may be over with it."""
         self.encoded: bytes | None = None
 
@@ -71,7 +71,7 @@ class Tail:
         """Held by a command from its checks to its commit, so that two commands never see the same state."""
         self.holders = 0
         """How many subscriptions, runners, commands and appends need this tail in memory."""
-        self.unsettled_bytes = sum(len(record.data) for record in records)
+        self.unsettled_bytes = self._bytes = _size(records)
         self.listeners: dict[Listener, None] = {}
         """The subscribers that stand at the head and wait there, in the order in which they came."""
         self._floor = settled
@@ -103,16 +103,21 @@ class Tail:
         """Make committed records readable. Tells nobody: `announce` does, once per commit."""
         self._records += records
         self.head += len(records)
-        self.unsettled_bytes += sum(len(record.data) for record in records)
+        size = _size(records)
+        self.unsettled_bytes += size
+        self._bytes += size
         if self.history is None:
             return
         for event in events:
             fold(self.history, event)
             # The engine has the content of what can no longer change; memory stays bounded by what runs.
-            if isinstance(event, MessageCreated):
-                self.history.forget(event.message.id)
-            elif isinstance(event, ReplyEnded):
-                self.history.forget(event.reply_id)
+            match event:
+                case ReplyDelta():
+                    pass  # by far the most: no other look at them
+                case MessageCreated():
+                    self.history.forget(event.message.id)
+                case ReplyEnded():
+                    self.history.forget(event.reply_id)
 
     def unsettled_records(self) -> Sequence[Record]:
         """Return all records that are not in a block yet."""
@@ -121,19 +126,13 @@ class Tail:
     def settle(self, seq: int) -> None:
         """Note that everything up to `seq` is in blocks, and let go of what lies behind the window."""
         self.settled = seq
-        self.unsettled_bytes = sum(len(record.data) for record in self.unsettled_records())
-        surplus = min(self.settled - self._floor, self._beyond_window())
+        self.unsettled_bytes = _size(self.unsettled_records())
+        surplus = 0
+        while self._floor + surplus < seq and (len(self._records) - surplus > WINDOW or self._bytes > WINDOW_BYTES):
+            self._bytes -= len(self._records[surplus].data)
+            surplus += 1
         del self._records[:surplus]
         self._floor += surplus
-
-    def _beyond_window(self) -> int:
-        """Return how many of the oldest records at hand the window has no room for."""
-        size = 0
-        for kept, record in enumerate(reversed(self._records)):
-            size += len(record.data)
-            if kept == WINDOW or size > WINDOW_BYTES:
-                return len(self._records) - kept
-        return 0
 
     def announce(self, records: Sequence[Record]) -> None:
         """Hand one commit's records to the listeners, and wake all others who wait: the pass.
@@ -158,3 +157,7 @@ class Tail:
         # An event that is set and swapped, not a shared future: a future dies with the first subscriber cancelled.
         woken, self.changed = self.changed, asyncio.Event()
         woken.set()
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum([len(record.data) for record in records])

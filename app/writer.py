@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from app.characters import Characters, cut, whole
+from app.characters import Characters, cut, size, whole
 from app.events import ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
 from app.history import Draft
 from app.messages import Ending, Failure, Reply
@@ -67,10 +67,10 @@ class Writer:
         match piece:
             case str():
                 return self._text(Text, piece)
-            case Text(text):
-                return self._text(Text, text)
-            case Reasoning(text):
-                return self._text(Reasoning, text)
+            case Text():
+                return self._text(Text, piece.text)
+            case Reasoning():
+                return self._text(Reasoning, piece.text)
             case ToolCall(call_id, name, arguments):
                 return self._tool_call(whole(call_id), whole(name), whole(arguments))
             case ToolResult(call_id, result):
@@ -121,16 +121,19 @@ class Writer:
     def _delta(self, kind: type[Text | Reasoning], text: str) -> ReplyDelta | None:
         if not text:
             return None
-        grows = self.draft.grows(kind)
-        cost = 0 if grows else self._cost_of_a_part()
-        fitting = cut(text, max(0, self._room - cost))
-        self.full = self.full or len(fitting) < len(text)
-        if not fitting:
-            return None
-        self._room -= cost + len(fitting.encode())
-        part = self.draft.parts - 1 if grows else self.draft.parts
-        event = ReplyDelta(self.draft.id, part, fitting, "reasoning" if kind is Reasoning else None, self._first())
-        self.draft.apply(event)
+        draft = self.draft
+        part, at = draft.parts - 1, None
+        if draft.grows is not kind:
+            self._room -= self._cost_of_a_part()
+            part, at = draft.parts, self._first()
+        self._room -= size(text)
+        if self._room < 0:
+            self.full = True
+            text = cut(text, max(0, self._room + size(text)))
+            if not text:
+                return None
+        event = ReplyDelta(draft.id, part, text, "reasoning" if kind is Reasoning else None, at)
+        draft.apply(event)
         return event
 
     def _tool_call(self, call_id: str, name: str, arguments: str) -> ReplyToolCall | None:
@@ -149,10 +152,10 @@ class Writer:
 
     def _takes(self, *texts: str) -> bool:
         """Whether there is room for all of these: half a tool call is worse than none."""
-        size = self._cost_of_a_part() + sum(len(text.encode()) for text in texts)
-        self.full = self.full or size > self._room
+        cost = self._cost_of_a_part() + sum(map(size, texts))
+        self.full = self.full or cost > self._room
         if not self.full:
-            self._room -= size
+            self._room -= cost
         return not self.full
 
     def _cost_of_a_part(self) -> int:

@@ -102,14 +102,13 @@ def test_a_reply_can_be_read_at_any_time_without_changing_it():
 
 def test_a_piece_continues_only_the_last_part_and_only_its_own_kind():
     draft = Draft(reply())
-    assert not draft.grows(Text)
+    assert draft.grows is not Text
 
     draft.apply(ReplyDelta("r", 0, "a"))
-    assert draft.grows(Text)
-    assert not draft.grows(Reasoning)
+    assert draft.grows is Text
 
     draft.apply(ReplyToolCall("r", 1, "a", "find", "{}"))
-    assert not draft.grows(Text)
+    assert draft.grows is not Text
     assert draft.reply().parts == (Text("a"), ToolCall("a", "find", "{}"))
 
 

@@ -12,10 +12,11 @@ import pytest
 
 from app import snapshots
 from app.errors import NotFound
+from app.history import Draft
 from app.ids import Cursor, conversation_stream
 from app.messages import Message, Outline, Reply
 from app.questions import Question
-from app.snapshots import read_message, read_page, read_prompt, take_snapshot
+from app.snapshots import Known, read_message, read_page, read_prompt, take_snapshot
 from responders.responder import Responder
 from tests.support.core import Core, MoodyEngine, open_core
 
@@ -241,6 +242,37 @@ async def test_a_prompt_is_read_as_it_was_asked_whatever_followed(tmp_path):
         await core.follow(asked, "two", if_running="queue")
         async with core.log.tails.open(conversation_stream(asked.conversation.id)) as tail:
             draft = tail.history.messages[asked.reply.id]
-            prompt = await read_prompt(core.engine, tail, draft, Responder("halting", halting))
+            prompt = await read_prompt(core.engine, tail, draft, Known(), Responder("halting", halting))
 
     assert [turn.text for turn in prompt.messages] == ["one"]
+
+
+async def test_a_prompt_is_the_same_whether_it_was_known_or_read(tmp_path):
+    seen = []
+
+    class Witness:
+        class Options(msgspec.Struct):
+            times: int = 1
+
+        async def __call__(self, prompt):
+            seen.append(prompt)
+            yield "so far"
+            await asyncio.Event().wait()
+
+    async with open_core(tmp_path, Witness) as core:
+        first, _ = await core.conversations.create(
+            "local", Question(prompt="one", options={"times": 2}), system="Be short."
+        )
+        await core.until_text(first, "so far")
+        await core.stop(first)
+        second = await core.follow(first, "two")
+        await core.until_text(second, "so far")
+        async with core.log.tails.open(conversation_stream(first.conversation.id)) as tail:
+            responder = Responder("Witness", Witness)
+            drafts = [Draft(await core.reply(asked)) for asked in (first, second)]
+            read = [await read_prompt(core.engine, tail, draft, Known(), responder) for draft in drafts]
+
+    assert [(p.text, p.system, p.messages, p.conversation_id, p.reply_id) for p in seen] == [
+        (p.text, p.system, p.messages, p.conversation_id, p.reply_id) for p in read
+    ]
+    assert [prompt.options.times for prompt in seen] == [prompt.options.times for prompt in read] == [2, 1]

@@ -23,7 +23,7 @@ from app import subscription as subscription_module
 from app import tail as tail_module
 from app.engine import blocks, queries
 from app.errors import NotFound, NotStoring
-from app.events import BroadcastMessage, ConversationDeleted
+from app.events import BroadcastMessage
 from app.ids import conversation_stream
 from tests.support.machine import Rig
 from tests.support.talk import Talk
@@ -68,10 +68,7 @@ class LogMachine(RuleBasedStateMachine):
         await self.rig.check_quiet()
 
     def live_talks(self) -> list[Talk]:
-        deleting = {
-            talk.id for append, talk in self.rig.flights if talk and isinstance(append.events[-1], ConversationDeleted)
-        }
-        gone = self.rig.deleted | deleting
+        gone = self.rig.deleted | self.rig.deleting
         return [talk for id, talk in sorted(self.rig.talks.items()) if id not in gone]
 
     def pick_reply(self, pick: int, status: str | None = None) -> tuple[Talk, str] | None:

@@ -17,6 +17,8 @@ from app.events import BroadcastMessage, Record
 from app.ids import Cursor
 
 _LINE_END = re.compile("\r\n|\r|\n")
+_FRAME = b"id: %b-%012d\nevent: %b\ndata: %b\n\n"
+"""The frame of an event: the `Cursor`, the type, the JSON."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -29,7 +31,7 @@ def frame(epoch: str, record: Record) -> bytes:
 
 def join(epoch: str, records: Iterable[Record]) -> bytes:
     """Return the frames of records in one piece."""
-    return b"".join([frame(epoch, record) for record in records])
+    return b"".join([record.frame or frame(epoch, record) for record in records])
 
 
 def chunks(epoch: str, records: Sequence[Record], max_bytes: int) -> Iterable[bytes]:
@@ -64,12 +66,11 @@ def retry(milliseconds: int) -> bytes:
 
 
 def _frame(epoch: str, record: Record) -> bytes:
-    id = f"id: {Cursor(epoch, record.seq)}\n".encode()
     if record.type != "message":
-        return b"%bevent: %b\ndata: %b\n\n" % (id, record.type.encode(), record.data)
+        return _FRAME % (epoch.encode(), record.seq, record.type.encode(), record.data)
     event = record.event()
     assert isinstance(event, BroadcastMessage)  # noqa: S101 - the tag says so
-    return id + _text_lines(event.text) + b"\n"
+    return f"id: {Cursor(epoch, record.seq)}\n".encode() + _text_lines(event.text) + b"\n"
 
 
 def _text_lines(message: str) -> bytes:

@@ -95,21 +95,43 @@ async def test_a_silent_stream_does_not_hold_the_journal_for_ever(
     busy.leave()
 
 
-async def test_a_settlement_that_fails_is_done_later(log: Log, engine: MemoryEngine, disk: Disk) -> None:
+async def test_a_settlement_that_fails_is_done_later(
+    log: Log, engine: MemoryEngine, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "PROBE_INTERVAL", 0.01)
     talk, reply_id = await running_talk(log)
     engine.refuse = lambda commit: bool(commit.settlements)
     await talk.end(reply_id).committed()
     talk.leave()
-    await until(lambda: not log.storing)
+    await until(lambda: log._put_off)
     assert disk.state.journal["conversation/c"]
 
     engine.refuse = lambda commit: False
-    async with log.tails.open(BROADCAST) as tail:
-        await log.append(tail, [BroadcastMessage("a")]).committed()
     await until(lambda: "conversation/c" not in log.tails.held)
 
     assert disk.state.journal["conversation/c"] == ()
+    assert not log._put_off
+
+
+async def test_a_settlement_that_can_never_succeed_fails_no_events_and_no_other_settlement(
+    log: Log, engine: MemoryEngine, disk: Disk
+) -> None:
+    engine.refuse = lambda commit: any(settlement.stream == "conversation/bad" for settlement in commit.settlements)
+    talks = [await running_talk(log, id) for id in ("bad", "good")]
+
+    appends = [talk.end(reply_id) for talk, reply_id in talks]
+    for append in appends:
+        await append.committed()
+    for talk, _ in talks:
+        talk.leave()
+    await until(lambda: "conversation/good" not in log.tails.held)
+    async with log.tails.open(BROADCAST) as tail:
+        for _ in range(10):
+            await log.append(tail, [BroadcastMessage("a")]).committed()
+
     assert log.storing
+    assert disk.state.journal["conversation/good"] == ()
+    assert [record.seq for record in disk.state.journal["conversation/bad"]] == [1, 2, 3, 4]
 
 
 async def test_the_broadcast_channel_keeps_its_last_messages(

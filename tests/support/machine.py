@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.errors import NotFound
-from app.events import Record
+from app.events import ConversationDeleted, Record
 from app.history import Draft, History, fold
 from app.ids import BROADCAST, Cursor, conversation_stream
 from app.log import Append, Log
@@ -181,10 +181,15 @@ class Rig:
 
     # Checks
 
+    @property
+    def deleting(self) -> set[str]:
+        """The talks whose deletion is under way: what is read of them may be gone by the next read."""
+        return {talk.id for append, talk in self.flights if talk and isinstance(append.events[-1], ConversationDeleted)}
+
     async def check_streams(self) -> None:
         await self.check_stream(self.channel)
         for talk in self.talks.values():
-            if talk.id not in self.deleted and not talk.tail.history.deleted:
+            if talk.id not in self.deleted | self.deleting and not talk.tail.history.deleted:
                 await self.check_conversation(talk)
 
     async def check_stream(self, tail: Tail) -> list[Record]:
