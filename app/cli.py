@@ -15,8 +15,9 @@ from app import server
 from app.errors import StartError
 from app.settings import PREFIX, Settings
 from responders.conformance import check as check_responder
-from responders.registry import Registry, UnknownResponder, load
+from responders.registry import Registry, UnknownResponder
 from responders.responder import LoadError
+from responders.source import load
 
 
 class _Group(click.RichGroup):

@@ -12,7 +12,7 @@ from app.errors import Draining, NotStoring, TooMany
 from app.log import Append, Log
 from app.runner import Runner
 from app.settings import Settings
-from app.snapshots import history_of, read_prompt
+from app.snapshots import Known, history_of, read_prompt
 from app.tail import Tail
 from app.writer import CANCELLED, INTERRUPTED, Outcome
 from responders.base import STOP_SECONDS
@@ -40,6 +40,7 @@ class Running:
         self._registry = registry
         self._settings = settings
         self._accepted: dict[str, Tail] = {}
+        self._known: dict[str, Known] = {}
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reserved = 0
@@ -77,12 +78,12 @@ class Running:
         finally:
             self._reserved -= 1
 
-    async def accept(self, append: Append, tail: Tail, reply_id: str) -> None:
+    async def accept(self, append: Append, tail: Tail, reply_id: str, known: Known) -> None:
         """Wait until an accepted reply is stored, and take it over: it starts as soon as it may. Raises `NotStoring`.
 
         A caller that is cancelled meanwhile leaves no reply behind that nobody runs.
         """
-        accepting = self._spawn(self._take_over(append, tail, reply_id))
+        accepting = self._spawn(self._take_over(append, tail, reply_id, known))
         await asyncio.shield(accepting)
 
     def recover(self, tail: Tail) -> None:
@@ -153,7 +154,7 @@ class Running:
             tail,
             draft,
             self._responder(draft.reply().responder),
-            partial(read_prompt, self._log.engine, tail, draft),
+            partial(read_prompt, self._log.engine, tail, draft, self._known.pop(reply_id, Known())),
             max_bytes=self._settings.max_reply_bytes,
             idle_seconds=self._settings.reply_idle_seconds,
         )
@@ -164,11 +165,11 @@ class Running:
 
     def _responder(self, name: str) -> Responder | None:
         try:
-            return self._registry.get(name)
+            return self._registry.last(name)
         except (UnknownResponder, LoadError):
             return None
 
-    async def _take_over(self, append: Append, tail: Tail, reply_id: str) -> None:
+    async def _take_over(self, append: Append, tail: Tail, reply_id: str, known: Known) -> None:
         self._log.tails.share(tail)
         try:
             await append.committed()
@@ -176,7 +177,10 @@ class Running:
             self._log.tails.release(tail)
             raise
         self._accepted[reply_id] = tail
+        self._known[reply_id] = known
         self._start_ready()
+        # One that has to wait reads what it needs when its turn comes: what waits takes no memory.
+        self._known.pop(reply_id, None)
 
     async def _see_through(self, runner: Runner, tail: Tail) -> None:
         try:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import importlib.util
+import asyncio
+import contextlib
 import logging
-import os
-import sys
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from types import ModuleType
+from threading import Thread
+from typing import TypeVar
 
 from responders.responder import LoadError, Responder, describe
+from responders.source import Source, load
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,9 @@ class Registry:
     ) -> None:
         self.default = default
         self._known: dict[str, Responder | EntryPoint | LoadError] = {}
+        self._source: Source | None = None
+        self._failure: LoadError | None = None
+        self._loading = asyncio.Lock()
         for offer in sorted(offered, key=lambda offer: not offer.value.startswith("responders.")):
             first = self._known.setdefault(offer.name, offer)
             if isinstance(first, EntryPoint) and first.value != offer.value:
@@ -56,14 +59,17 @@ class Registry:
             self.add(responder)
 
     @classmethod
-    def discover(cls, default: str = "mock") -> Registry:
+    def discover(cls, default: str = "mock", *, reload: bool = False) -> Registry:
         """Return what is installed; `default` is a name, or a `module:attr` that is loaded and added.
 
-        Raises `LoadError` or `UnknownResponder` where that default cannot be used.
+        With `reload` that one is loaded again by `refresh` when it has changed; what is installed never is. Raises
+        `LoadError` or `UnknownResponder` where that default cannot be used.
         """
         registry = cls(offered=entry_points(group=GROUP), default=default)
         if ":" in default:
-            responder = load(default)
+            if reload:
+                registry._source = Source(default)
+            responder = registry._source.load() if registry._source else load(default)
             registry.add(responder)
             registry.default = responder.name
         registry.get(registry.default)
@@ -75,6 +81,12 @@ class Registry:
 
     def get(self, name: str) -> Responder:
         """Return the responder of that name; raises `UnknownResponder`, or `LoadError` where it does not load."""
+        if self._failure and name == self.default:
+            raise LoadError(str(self._failure)) from self._failure
+        return self.last(name)
+
+    def last(self, name: str) -> Responder:
+        """Return what `get` returned last: for replies that were accepted before their responder's code broke."""
         known = self._known.get(name)
         if known is None:
             raise UnknownResponder(name)
@@ -83,6 +95,30 @@ class Registry:
         if isinstance(known, LoadError):
             raise LoadError(str(known)) from known
         return known
+
+    async def refresh(self) -> None:
+        """Load the default responder again where that is wanted and its code has changed; this may take long.
+
+        Code that does not load any more is logged, and told by `get`.
+        """
+        if self._source:
+            # Shielded: a caller that is cancelled leaves a load behind, and the next one has to wait for it.
+            await asyncio.shield(self._load_in_turn(self._source))
+
+    async def _load_in_turn(self, source: Source) -> None:
+        async with self._loading:
+            try:
+                responder = await _in_daemon(source.newer)
+            except LoadError as error:
+                self._failure = error
+                logger.warning(
+                    "the responder %s does not load any more: %s", self.default, error, exc_info=error.__cause__
+                )
+                return
+            if responder:
+                self._failure = None
+                self.add(responder)
+                logger.info("the responder %s is loaded again", self.default)
 
     def __iter__(self) -> Iterator[Responder]:
         """Yield the responders that load, in the order of their names."""
@@ -93,21 +129,23 @@ class Registry:
                 continue
 
 
-def load(target: str) -> Responder:
-    """Return the responder at `module:attr` or `./file.py:attr`, named after the attribute.
+async def _in_daemon(work: Callable[[], T]) -> T:
+    """Return what work in a thread returns. It may never come back, and the end of the process does not wait for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
 
-    The current folder is appended to `sys.path`, never put first, so it hides no installed module. A file is run anew
-    each time. Raises `LoadError`.
-    """
-    place, _, attribute = target.rpartition(":")
-    if not place or not attribute:
-        raise LoadError(f"{target!r} names no responder: write module:name or ./file.py:name.")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    is_file = place.endswith(".py") or "/" in place or os.sep in place
-    module = _module_at(place) if is_file else _module_named(place)
-    return Responder(attribute, _attribute(module, place, attribute))
+    def run() -> None:
+        try:
+            hand_over = partial(done.set_result, work())
+        except LoadError as error:
+            hand_over = partial(done.set_exception, error)
+        except BaseException as error:  # noqa: BLE001 - a stranger's import may raise anything
+            hand_over = partial(done.set_exception, LoadError(f"Loading it raised {describe(error)}."))
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits any more
+            loop.call_soon_threadsafe(lambda: None if done.done() else hand_over())
+
+    Thread(target=run, name="load-responder", daemon=True).start()
+    return await done
 
 
 def _offered(offer: EntryPoint) -> Responder | LoadError:
@@ -120,41 +158,3 @@ def _offered(offer: EntryPoint) -> Responder | LoadError:
         failure.__cause__ = error
         logger.warning("%s", failure)
         return failure
-
-
-def _attribute(module: ModuleType, place: str, attribute: str) -> object:
-    try:
-        return functools.reduce(getattr, attribute.split("."), module)
-    except AttributeError as error:
-        raise LoadError(f"{place} has no {attribute!r}.") from error
-
-
-def _module_named(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{name}.".startswith(f"{missing}."):
-            raise LoadError(f"There is no module named {missing!r} here or among the installed ones.") from error
-        raise LoadError(f"Importing {name} raised {describe(error)}.") from error
-
-
-def _module_at(place: str) -> ModuleType:
-    path = Path(place).expanduser().resolve()
-    if not path.is_file():
-        raise LoadError(f"There is no file {place}.")
-    name = f"tickertape_file_{zlib.crc32(os.fsencode(path)):08x}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise LoadError(f"{place} is not a Python file: its name does not end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(name)
-    sys.modules[name] = module  # before it runs: annotations are resolved by their module's name
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        sys.modules.pop(name, None)
-        if before:
-            sys.modules[name] = before
-        raise LoadError(f"Running {place} raised {describe(error)}.") from error
-    return module

@@ -29,6 +29,11 @@ REFUSED = [
     ("MAX_PROMPT_BYTES", "0"),
     ("MAX_REPLY_BYTES", "1073741825"),
     ("MAX_MESSAGES", "many"),
+    *(("ALLOWED_HOSTS", value) for value in ["*", "a:80", "a,,b", "https://a", "::1", "a b", ".a", "a.", ","]),
+    *(
+        ("ALLOWED_ORIGINS", value)
+        for value in ["*", "null", "a", "https://a/", "ftp://a", "https://a b", "https://u@a"]
+    ),
 ]
 
 
@@ -53,7 +58,50 @@ def test_a_variable_sets_what_its_name_says():
 
 
 def test_other_variables_are_not_ours():
-    assert Settings.read({"PORT": "1", "tickertape_port": "2", "TICKERTAPE_ANYTHING": "3"}) == Settings()
+    assert Settings.read({"PORT": "1", "tickertape_port": "2", "TICKERTAPEWORM": "3"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("MAX_STREAM", "did you mean TICKERTAPE_MAX_STREAMS?"),
+        ("ALLOWED_HOST", "did you mean TICKERTAPE_ALLOWED_HOSTS?"),
+        ("PROT", "did you mean TICKERTAPE_PORT?"),
+        ("XYZZY", "`tickertape config` lists all that there are."),
+        ("", "`tickertape config` lists all that there are."),
+    ],
+)
+def test_a_variable_that_is_misspelt_is_refused_with_the_name_that_may_be_meant(name, hint):
+    with pytest.raises(StartError) as refused:
+        Settings.read({f"TICKERTAPE_{name}": "1"})
+
+    assert str(refused.value) == f"There is no setting TICKERTAPE_{name}; {hint}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "form"),
+    [
+        ("PORT", "eighty", "a whole number from 0 to 65535"),
+        ("ALLOW_REMOTE", "yes", "true or false"),
+        ("DRAIN_SECONDS", "soon", "a number from 0 to 86400"),
+        ("REPLY_IDLE_SECONDS", "0", "a number above 0 to 86400"),
+    ],
+)
+def test_a_refusal_says_what_a_setting_has_to_be(name, value, form):
+    with pytest.raises(StartError) as refused:
+        Settings.read({f"TICKERTAPE_{name}": value})
+
+    assert str(refused.value) == f"The setting TICKERTAPE_{name} is not valid: it has to be {form}."
+
+
+@pytest.mark.parametrize("value", ["tape.example", "a, b.example ,[fd00::1]", "10.0.0.7", " x "])
+def test_allowed_hosts_are_names_and_addresses(value):
+    assert Settings.read({"TICKERTAPE_ALLOWED_HOSTS": value}).allowed_hosts == value
+
+
+@pytest.mark.parametrize("value", ["https://tape.example", "http://localhost:5173, https://[fd00::1]:8443"])
+def test_allowed_origins_are_what_browsers_send(value):
+    assert Settings.read({"TICKERTAPE_ALLOWED_ORIGINS": value}).allowed_origins == value
 
 
 def test_an_empty_variable_is_not_set():
