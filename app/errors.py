@@ -55,5 +55,9 @@ class Draining(TickertapeError):
     """The server is about to end and takes nothing new."""
 
 
+class NotReady(TickertapeError):
+    """What the call needs is still being made; it will succeed later."""
+
+
 class NotStoring(TickertapeError):
     """The store did not take the write, so nothing has happened."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.api.wire import TAKE_OVER, TransportWire
+from app.api.wire import EXTRA_HEADERS, TAKE_OVER, TransportWire
 
 
 class HandoverProtocol(HttpToolsProtocol):
@@ -37,11 +39,13 @@ class HandoverProtocol(HttpToolsProtocol):
         self._forget_request()
         self.pipeline.clear()
         self.connections.discard(self)
+        extensions: Mapping[str, Any] = cycle.scope["extensions"]
         return TransportWire(
             self.transport,
             self.server_state,
             chunked=cycle.scope["http_version"] == "1.1",
             make_reader=None if last else partial(type(self), self.config, self.server_state, self.app_state),
+            headers=extensions.get(EXTRA_HEADERS, ()),
         )
 
     def _forget_request(self) -> None:

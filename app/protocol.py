@@ -1,9 +1,298 @@
-"""One HTTP connection: uvicorn's protocol with limits of our own."""
+"""One HTTP connection: what may come in on it, how much, how slowly, and what is answered to what is no HTTP."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from app.api.wire import TransportWire
 from app.handover import HandoverProtocol
+from app.heads import MAX_HEAD_BYTES, NO_PATH, TOO_LARGE, Refused, check_head, write_problem
+
+MAX_AHEAD_BYTES = 64 * 1024
+"""How much of the requests behind the one that is being answered is read ahead."""
+SLOWEST_BODY = 16 * 1024
+"""How many bytes of a body have to come in a second, after the first ten."""
+MAX_REFUSING = 100
+"""How many connections over the limit are told so; more are cut without a word."""
+_END = b"\r\n\r\n"
+_LATE = "The request did not arrive in time."
 
 
 class Protocol(HandoverProtocol):
-    """uvicorn's protocol, whose connections streams take over."""
+    """uvicorn's protocol, with limits on what it reads; requests are read one at a time.
+
+    The parser is fed up to the end of a message and not beyond it, so that the bytes behind it wait, as bytes, until
+    it is answered. Whatever is refused here is answered with a problem, and the connection ends.
+    """
+
+    HEAD_SECONDS = 10.0
+    BODY_SECONDS = 10.0
+    LINGER_SECONDS = 5.0
+    """How long is read on past an answer that came before the request was whole: closing would take it back."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._max_connections, self.limit_concurrency = self.limit_concurrency, None
+        self._timer: asyncio.TimerHandle | None = None
+        self._head = 0
+        """How much of the next head has come in; 0 between messages."""
+        self._in_body = False
+        self._left: int | None = 0
+        """How much of the body is to come; None where it is chunked."""
+        self._came = 0
+        """How much of the body has come in."""
+        self._between = 0
+        """How much came in since the last byte of a chunked body, to bound chunk extensions and trailers."""
+        self._began = 0.0
+        """When the body began to come in."""
+        self._last_bytes = b""
+        """The last three that were fed, where the end of a message may have begun."""
+        self._ahead = bytearray()
+        self._last = False
+        """Whether the client wants the connection closed after this request, whose body is still coming in."""
+        self._refused = False
+        self._ended = False
+        """Whether the client sends no more."""
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, or say that there are too many connections."""
+        super().connection_made(transport)
+        over = len(self.connections) - (self._max_connections or len(self.connections))
+        if over > MAX_REFUSING:
+            transport.abort()
+        elif over > 0:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open.")
+        else:
+            self._arm(self.HEAD_SECONDS, transport.close)  # nothing was asked, so nothing is answered
+
+    def data_received(self, data: bytes) -> None:
+        """Read a request, or put by what comes behind one."""
+        if self._refused:
+            return
+        if self._answering():
+            self._ahead += data
+            if len(self._ahead) > MAX_AHEAD_BYTES:
+                self.flow.pause_reading()
+        else:
+            self._read(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Note that the client sends no more; says whether it still gets an answer."""
+        self._ended = True
+        if not self._refused and (self._head or (self._in_body and self._asked())):
+            self._refuse(HTTPStatus.BAD_REQUEST, "The request ended before it was whole.")
+            return True
+        return self._answering()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave nothing behind."""
+        super().connection_lost(exc)
+        self._disarm()
+        self._ahead.clear()
+
+    # Reading
+
+    def _read(self, data: bytes) -> None:
+        while data and not self._refused:
+            if not self._head and not self._in_body:
+                data = data.lstrip(b"\r\n")  # empty lines before a request are nothing
+                if not data:
+                    break
+                self._disarm()
+            piece, data = self._cut(data)
+            self._feed(piece)
+            if self._answering():
+                self._ahead += data
+                break
+        if self._head and not self._timer:
+            self._arm(self.HEAD_SECONDS, partial(self._refuse, HTTPStatus.REQUEST_TIMEOUT, _LATE))
+
+    def _cut(self, data: bytes) -> tuple[bytes, bytes]:
+        """Split bytes behind the first place where the message may end; it ends nowhere else."""
+        if self._in_body and self._left is not None:
+            at = self._left
+        else:
+            found = (self._last_bytes + data).find(_END)
+            at = found + len(_END) - len(self._last_bytes) if found >= 0 else len(data)
+        piece, rest = data[:at], data[at:]
+        self._last_bytes = (self._last_bytes + piece[-3:])[-3:]
+        return piece, rest
+
+    def _feed(self, piece: bytes) -> None:
+        if not self._in_body:
+            self._head += len(piece)
+            if self._head > MAX_HEAD_BYTES:
+                self._refuse(*TOO_LARGE)
+                return
+        self._between += len(piece)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._read_without_upgrade()
+        except httptools.HttpParserError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "The request is not proper HTTP/1.1.")
+        if self._in_body and self._between > MAX_HEAD_BYTES:
+            self._refuse(*TOO_LARGE)
+
+    def _read_without_upgrade(self) -> None:
+        """Read a head again without its `Upgrade`: the parser would take what follows for another protocol."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._refuse(*NO_PATH)
+            return
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines)))
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        if self._asked():
+            raise ValueError("the parser ends a message where we do not")
+        super().on_message_begin()
+        self._left = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. A trailer is dropped: what reads the headers has begun."""
+        if self._in_body:
+            return
+        name = name.lower()
+        if name == b"content-length":
+            self._left = int(value)
+        elif name == b"transfer-encoding":
+            self._left = None
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Answer a request, or refuse it."""
+        if self.parser.should_upgrade():
+            return  # it will be read again
+        self._head = self._between = 0
+        try:
+            self.url = check_head(self.parser.get_http_version(), self.url, self.headers)
+        except Refused as refused:
+            self._refuse(*refused.args)
+            return
+        super().on_headers_complete()
+        if self._left != 0:
+            self._in_body, self._came, self._began = True, 0, self.loop.time()
+            # Or the connection would be closed, and the answer lost, where that comes before the body.
+            self._last, self.cycle.keep_alive = not self.cycle.keep_alive, True
+            self._arm(self.BODY_SECONDS, self._hurry)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; behind an answer, drop it."""
+        self._between = 0
+        self._came += len(body)
+        if self._left is not None:
+            self._left -= len(body)
+        if not self._refused and not self.cycle.response_started:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that a request is whole."""
+        if self._refused or self.parser.should_upgrade():
+            return
+        super().on_message_complete()
+        self._last_bytes = b""
+        self._disarm()
+        if not self._in_body:
+            return
+        self._in_body = False
+        if self._last:
+            self.cycle.keep_alive = False
+        if self.cycle.response_complete:
+            self._rest()
+
+    # Answering
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; what the application calls when it has answered one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._in_body:
+            self._arm(self.LINGER_SECONDS, self.transport.abort)
+            return
+        self._rest()
+        ahead = bytes(self._ahead)
+        self._ahead.clear()
+        self._read(ahead)
+        if self._ended and not self.eof_received():
+            self.transport.close()
+
+    def _hand_over(self, cycle: RequestResponseCycle) -> TransportWire | None:
+        if self._ended:
+            self.transport.close()  # who is gone and who reads on look the same, and a stream is for who is there
+        wire = super()._hand_over(cycle)
+        cycle.disconnected = True
+        if wire:
+            self._disarm()
+            if self._ahead:
+                wire.data_received(bytes(self._ahead))
+        return wire
+
+    def _asked(self) -> RequestResponseCycle | None:
+        """Return the request that is not answered yet, whole or not."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle if cycle and not cycle.response_complete else None
+
+    def _answering(self) -> bool:
+        """Whether a request is whole and waits for its answer."""
+        return not (self._in_body or self._head) and self._asked() is not None
+
+    def _rest(self) -> None:
+        """Wait for another request, between two."""
+        if self._last:
+            self.transport.close()
+        else:
+            self._arm(self.timeout_keep_alive, self.transport.close)
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer with a problem and end the connection; what still comes in is read past meanwhile."""
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        if self._in_body and self.cycle.response_started:
+            self.transport.abort()
+            return
+        if cycle := self._asked():
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.write(write_problem(status, detail, self.server_state.default_headers))
+        self.transport.write_eof()
+        self._arm(self.LINGER_SECONDS, self.transport.abort)
+
+    # Deadlines
+
+    def _hurry(self) -> None:
+        """Refuse a body that comes in too slowly, or look again later."""
+        due = self._began + self.BODY_SECONDS + self._came / SLOWEST_BODY - self.loop.time()
+        if self.flow.read_paused:
+            due = max(due, 1.0)  # it waits for us
+        if due > 0:
+            self._arm(due, self._hurry)
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, _LATE)
+
+    def _arm(self, seconds: float, callback: Callable[[], object]) -> None:
+        self._disarm()
+        self._timer = self.loop.call_later(seconds, callback)
+
+    def _disarm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None

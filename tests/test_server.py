@@ -1,15 +1,20 @@
-"""The server process: what it writes to a terminal."""
+"""The server process: what it writes to a terminal, and the sockets that it listens with."""
 
 from __future__ import annotations
 
 import os
 import pty
+import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+
+from app.server import _listen, _max_connections
+from app.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -54,3 +59,26 @@ def test_a_traceback_on_a_terminal_shows_no_prompt(tmp_path: Path) -> None:
 
     assert answer.text == "a"
     assert b"PRIVATE" not in seen
+
+
+def test_accepted_connections_are_ended_when_the_peer_vanishes() -> None:
+    with _listen(Settings(port=0)) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            options = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT]
+            set_to = [accepted.getsockopt(socket.IPPROTO_TCP, option) for option in options]
+
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert set_to == [30, 10, 3, 30_000]
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"), [(1024, 824), (20_000, 2000), (resource.RLIM_INFINITY, 2000), (64, 1)]
+)
+def test_connections_are_fewer_than_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+
+    assert _max_connections(Settings(max_streams=1000)) == connections

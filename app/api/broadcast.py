@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 
 from app.api.feeds import BroadcastFeed
 from app.api.node import ThisNode
-from app.api.requests import cursor_of, idempotency_key, query_choice, read_json
+from app.api.requests import body_limit, cursor_of, idempotency_key, query_choice, read_json
 from app.api.stream import Stream
 from app.resume import judge
 
@@ -36,7 +36,7 @@ async def stream_broadcast(request: Request[Any, Any, Any], node: ThisNode) -> A
 @post("/send-message", status_code=200)
 async def send_message(request: Request[Any, Any, Any], node: ThisNode) -> Response[str]:
     """Say something to everybody."""
-    body = await read_json(request, NewBroadcast)
+    body = await read_json(request, NewBroadcast, body_limit(node.settings.max_broadcast_bytes))
     again = await node.broadcast.say(body.message, await idempotency_key(request))
     headers = {"Idempotency-Replayed": "true"} if again else None
     return Response("Message sent successfully!", media_type=MediaType.TEXT, headers=headers)

@@ -11,7 +11,16 @@ from litestar import Request, Response, get, post
 from litestar.types import ASGIApp
 
 from app.api.node import Node, PathId, ThisNode
-from app.api.requests import PRINCIPAL, idempotency_key, query, query_count, query_number, read_json
+from app.api.requests import (
+    OPTIONS_BYTES,
+    PRINCIPAL,
+    body_limit,
+    idempotency_key,
+    query,
+    query_count,
+    query_number,
+    read_json,
+)
 from app.api.responses import answer_asked, check_streams, json_response
 from app.conversations import IfRunning
 from app.errors import Invalid
@@ -57,7 +66,7 @@ async def ask(request: Request[Any, Any, Any], node: ThisNode, conversation_id: 
     """Add a prompt to a conversation."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         check_streams(request, node)
-        body = await read_json(request, NewMessage)
+        body = await read_json(request, NewMessage, body_limit(node.settings.max_prompt_bytes, OPTIONS_BYTES))
         question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
         key = await idempotency_key(request)
         asked, again = await node.conversations.ask(
@@ -87,7 +96,9 @@ async def read_reply(
     seconds = query_number(request, "wait", 0, 0, MAX_WAIT)
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         await node.conversations.reply(tail, reply_id)
-        await _wait_for_end(node, tail, reply_id, seconds)
+        if seconds:
+            with node.streams.place():
+                await _wait_for_end(node, tail, reply_id, seconds)
         return json_response({"reply": await node.conversations.reply(tail, reply_id)})
 
 
@@ -97,7 +108,7 @@ async def stop_reply(
 ) -> Response[bytes]:
     """Stop a reply."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
-        await read_json(request, Nothing, optional=True)
+        await read_json(request, Nothing, body_limit(), optional=True)
         await idempotency_key(request)
         return json_response({"reply": await node.conversations.stop(tail, reply_id)})
 
@@ -109,7 +120,7 @@ async def retry_reply(
     """Answer a prompt anew, beside an old reply."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         check_streams(request, node)
-        body = await read_json(request, Retry, optional=True)
+        body = await read_json(request, Retry, body_limit(OPTIONS_BYTES), optional=True)
         key = await idempotency_key(request)
         asked, again = await node.conversations.retry(
             tail, reply_id, responder=body.responder, options=body.options, key=key

@@ -6,6 +6,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from litestar.exceptions import HTTPException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 
@@ -14,6 +15,7 @@ from app.errors import (
     Invalid,
     Malformed,
     NotFound,
+    NotReady,
     NotStoring,
     StillRunning,
     TickertapeError,
@@ -33,9 +35,10 @@ _STATUS: dict[type[TickertapeError], HTTPStatus] = {
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     NotStoring: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-_RETRY_AFTER = {HTTPStatus.TOO_MANY_REQUESTS: "1", HTTPStatus.SERVICE_UNAVAILABLE: "2"}
+RETRY_AFTER = {HTTPStatus.TOO_MANY_REQUESTS: "1", HTTPStatus.SERVICE_UNAVAILABLE: "2"}
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method.",
@@ -44,7 +47,7 @@ _DETAILS = {
 
 
 def _problem(status: HTTPStatus, detail: str, headers: dict[str, str], **more: Any) -> ProblemDetailsException:
-    if retry_after := _RETRY_AFTER.get(status):
+    if retry_after := RETRY_AFTER.get(status):
         headers = {**headers, "Retry-After": retry_after}
     return ProblemDetailsException(
         status_code=status, type_="about:blank", title=status.phrase, detail=detail, headers=headers, extra=more or None
@@ -70,6 +73,11 @@ def _from_http(error: HTTPException) -> ProblemDetailsException:
 def _from_anything(error: Exception) -> ProblemDetailsException:
     logger.error("a request failed unexpectedly", exc_info=error)
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server has made a mistake; its log says which.", {})
+
+
+def encode_problem(status: HTTPStatus, detail: str) -> bytes:
+    """Return the body of a problem, for what answers outside of the application."""
+    return msgspec.json.encode({"type": "about:blank", "title": status.phrase, "status": status, "detail": detail})
 
 
 def problem_details() -> ProblemDetailsPlugin:

@@ -14,13 +14,17 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 from litestar import Request
 
-from app.errors import Invalid, Malformed, Unsupported
+from app.errors import Invalid, Malformed, TooLarge, Unsupported
 from app.idempotency import Key
 
 T = TypeVar("T")
 
 PRINCIPAL = "local"
 """Who asks, until authentication exists."""
+OPTIONS_BYTES = 64 * 1024
+"""How much of a body the options may be, beside its texts."""
+_FRAME_BYTES = 4096
+"""How much of a body is room for the names of its fields, ids, and white space."""
 _PARSED_AT_ONCE = 16 * 1024
 _LONGEST_INTEGER = 1000
 _LONGEST_PATH = 100
@@ -28,15 +32,20 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
-async def read_json(request: Request[Any, Any, Any], type: type[T], *, optional: bool = False) -> T:
-    """Return a body as `type`; with `optional`, no body at all reads as `{}`.
+def body_limit(*texts: int) -> int:
+    """Return how long a body may be that holds texts of so many bytes, each of them spelled in six as `\\u0041`."""
+    return _FRAME_BYTES + 6 * sum(texts)
 
-    Raises `Unsupported`, `Malformed` and `Invalid`. The cap on its size is Litestar's `request_max_body_size`.
+
+async def read_json(request: Request[Any, Any, Any], type: type[T], limit: int, *, optional: bool = False) -> T:
+    """Return a body of at most `limit` bytes as `type`; with `optional`, no body at all reads as `{}`.
+
+    Raises `TooLarge`, `Unsupported`, `Malformed` and `Invalid`.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise Unsupported(f"A body is sent as it is, without Content-Encoding: {encoding[:40]!r} is not read.")
-    body = await request.body()
+    body = await _read_body(request, limit)
     if not body and optional:
         body = b"{}"
     else:
@@ -100,6 +109,24 @@ def cursor_of(request: Request[Any, Any, Any]) -> str | None:
     headers = request.headers.getall("last-event-id", [])
     given = [value for value in headers if value] or [v for v in request.query_params.getall("after", []) if v]
     return "\n".join(given) or None
+
+
+async def _read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
+    """Read a body, but no further than it may be long: by what it says of itself, and by what arrives."""
+    if (request.content_length or 0) > limit:
+        raise TooLarge("The body is too large.")
+    receive, length = request.receive, 0
+
+    async def receive_some() -> Any:
+        nonlocal length
+        message: Any = await receive()
+        length += len(message.get("body", b""))
+        if length > limit:
+            raise TooLarge("The body is too large.")
+        return message
+
+    request.receive = receive_some
+    return await request.body()
 
 
 def _check_content_type(request: Request[Any, Any, Any]) -> None:

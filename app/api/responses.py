@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Response
+from litestar.datastructures.headers import Accept
 from litestar.types import ASGIApp
 
 from app.api.node import Node
@@ -53,4 +55,9 @@ async def answer_asked(request: Request[Any, Any, Any], node: Node, asked: Asked
 
 
 def _accepted(request: Request[Any, Any, Any]) -> str:
-    return request.accept.best_match(["application/json", "text/event-stream", "text/plain"], "application/json")
+    return _best_match(request.headers.get("accept", "*/*"))
+
+
+@lru_cache(16)
+def _best_match(accept: str) -> str:
+    return Accept(accept).best_match(["application/json", "text/event-stream", "text/plain"], "application/json")

@@ -21,6 +21,8 @@ MAX_BEHIND_BYTES = 64 * 1024
 """How much a client may send behind the request that it has a stream for; nobody reads it."""
 TAKE_OVER = "tickertape.take_over"
 """The ASGI extension by which our server hands a connection over: call it for a wire, None when it is gone."""
+EXTRA_HEADERS = "tickertape.headers"
+"""Beside it, the headers that the wire sends before those of the stream."""
 
 Header = tuple[bytes, bytes]
 
@@ -55,7 +57,7 @@ class TransportWire(asyncio.Protocol):
     for the next request. It is None where there can be none: the stream then ends with the connection.
     """
 
-    __slots__ = ("_behind", "_chunked", "_make_reader", "_room", "_server", "_task", "_transport")
+    __slots__ = ("_behind", "_chunked", "_headers", "_make_reader", "_room", "_server", "_task", "_transport")
 
     def __init__(
         self,
@@ -64,11 +66,13 @@ class TransportWire(asyncio.Protocol):
         *,
         chunked: bool,
         make_reader: Callable[[], HttpToolsProtocol] | None,
+        headers: Sequence[Header] = (),
     ) -> None:
         self._transport = transport
         self._server = server
         self._chunked = chunked
         self._make_reader = make_reader
+        self._headers = headers
         self._behind = 0
         self._room: asyncio.Event | None = None
         """Set when the transport takes more; None while it does."""
@@ -89,7 +93,9 @@ class TransportWire(asyncio.Protocol):
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Send the head of the response."""
         framing = (b"transfer-encoding", b"chunked") if self._chunked else (b"connection", b"close")
-        lines = [b"%b: %b\r\n" % header for header in (*self._server.default_headers, *headers, framing)]
+        lines = [
+            b"%b: %b\r\n" % header for header in (*self._server.default_headers, *self._headers, *headers, framing)
+        ]
         await self._send(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, HTTPStatus(status).phrase.encode(), b"".join(lines)))
 
     async def write(self, body: bytes) -> None:

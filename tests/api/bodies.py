@@ -11,22 +11,35 @@ from tests.api.watched import WatchedServer, path_of, reply_path
 
 
 class Call(NamedTuple):
-    """A call with a body, which may be `optional`; `text` is its required text field, if it has one."""
+    """A call whose body, which may be `optional`, has at most `limit` bytes; `text` is its required text field."""
 
     method: str
     path: str
     text: str | None
+    limit: int
     optional: bool = False
 
 
+FRAME = 4096
+OPTIONS = 6 * 65_536
+PROMPT = 6 * 262_144
+TITLE = 6 * 4 * 500
+BROADCAST = 6 * 65_536
+"""What a body has room for: its texts with every byte spelled as `\\u0041`."""
+
 CALLS = {
-    "create": Call("POST", "/conversations", "prompt"),
-    "ask": Call("POST", "{conversation}/messages", "prompt"),
-    "rename": Call("PATCH", "{conversation}", "title"),
-    "retry": Call("POST", "{reply}/retry", None, optional=True),
-    "stop": Call("POST", "{reply}/stop", None, optional=True),
-    "say": Call("POST", "/send-message", "message"),
+    "create": Call("POST", "/conversations", "prompt", FRAME + 2 * PROMPT + OPTIONS + TITLE),
+    "ask": Call("POST", "{conversation}/messages", "prompt", FRAME + PROMPT + OPTIONS),
+    "rename": Call("PATCH", "{conversation}", "title", FRAME + TITLE),
+    "retry": Call("POST", "{reply}/retry", None, FRAME + OPTIONS, optional=True),
+    "stop": Call("POST", "{reply}/stop", None, FRAME, optional=True),
+    "say": Call("POST", "/send-message", "message", FRAME + BROADCAST),
 }
+
+
+def taking(length: int) -> dict[str, Call]:
+    """Return the calls that read a body so long."""
+    return {name: call for name, call in CALLS.items() if length <= call.limit}
 
 
 def place(call: Call, asked: dict[str, Any]) -> str:

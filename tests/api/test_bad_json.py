@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.answers import check_problem
-from tests.api.bodies import CALLS, TEXT_CALLS, Call, place, send_to_all, valid, with_text
+from tests.api.bodies import CALLS, TEXT_CALLS, Call, place, send_to_all, taking, valid, with_text
 from tests.api.watched import QUICK, WatchedServer
 
 pytestmark = [
@@ -68,7 +68,7 @@ NOT_JSON = {
 @pytest.mark.parametrize("name", NOT_JSON)
 async def test_what_is_not_json_is_400(server: WatchedServer, asked: dict, name: str):
     body, detail = NOT_JSON[name]
-    calls = {name: call for name, call in CALLS.items() if body or not call.optional}
+    calls = {name: call for name, call in taking(len(body)).items() if body or not call.optional}
 
     answers = await send_to_all(server, asked, body, calls=calls)
 
@@ -119,7 +119,10 @@ async def test_a_long_unknown_field_is_not_sent_back_whole(server: WatchedServer
     body = b'"%b": 1}' % (b"x" * 100_000)
 
     answers = await send_to_all(
-        server, asked, lambda call: b"%b, %b" % (valid(call)[:-1], body) if call.text else b"{" + body
+        server,
+        asked,
+        lambda call: b"%b, %b" % (valid(call)[:-1], body) if call.text else b"{" + body,
+        calls=taking(len(body) + 100),
     )
 
     for answer in answers:
@@ -200,7 +203,9 @@ async def test_a_bad_responder_or_option_is_422_and_named(server: WatchedServer,
     ids=["1e400", "-1e400", "401 digits", "5000 digits", "100,000 digits"],
 )
 async def test_a_number_that_is_too_large_is_422(server: WatchedServer, asked: dict, number: str):
-    answers = await send_to_all(server, asked, f'{{"options": {number}}}'.encode())
+    body = f'{{"options": {number}}}'.encode()
+
+    answers = await send_to_all(server, asked, body, calls=taking(len(body)))
 
     for answer in answers:
         check_problem(answer, 422, f"The number {number[:40]} is too large.")
@@ -248,13 +253,14 @@ async def test_an_encoded_body_is_415(server: WatchedServer, asked: dict, encodi
         check_problem(answer, 415, f"A body is sent as it is, without Content-Encoding: {encoding[:40]!r} is not read.")
 
 
-async def test_a_body_over_the_cap_is_413(server: WatchedServer, asked: dict):
-    cap = (await server.get("/limits")).json()["max_prompt_bytes"] * 12 + 4096
+async def test_a_body_a_byte_over_the_limit_of_its_call_is_413(server: WatchedServer, asked: dict):
+    too_long = await send_to_all(server, asked, lambda call: b"{" + b" " * call.limit)
+    at_the_limit = await send_to_all(server, asked, lambda call: b"{" + b" " * (call.limit - 1))
 
-    answers = await send_to_all(server, asked, lambda call: with_text(call, b"quetzal" + b"x" * cap))
-
-    for answer in answers:
+    for answer in too_long:
         check_problem(answer, 413, "The body is too large.")
+    for answer in at_the_limit:
+        check_problem(answer, 400)
 
 
 async def test_a_chunked_body_over_the_cap_is_413(server: WatchedServer):

@@ -1,0 +1,22 @@
+"""`tickertape serve` with little patience and few connections, so that nobody has to wait for either to be used up."""
+
+from __future__ import annotations
+
+import sys
+
+from app import cli, protocol, server
+
+PATIENCE = 0.5
+"""What takes ten seconds elsewhere."""
+MAX_STREAMS = 5
+SPARE = 20
+REFUSING = 10
+
+if __name__ == "__main__":
+    protocol.Protocol.HEAD_SECONDS = protocol.Protocol.BODY_SECONDS = PATIENCE
+    protocol.Protocol.LINGER_SECONDS = 4 * PATIENCE
+    protocol.SLOWEST_BODY = 1000
+    protocol.MAX_REFUSING = REFUSING
+    server.SPARE_CONNECTIONS = SPARE
+    sys.argv = ["tickertape", "serve"]
+    cli.main()
