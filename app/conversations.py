@@ -21,7 +21,7 @@ from app.messages import Conversation, Message, Reply, text_message
 from app.questions import Asked, Question
 from app.running import Running
 from app.settings import Settings
-from app.snapshots import history_of, read_message
+from app.snapshots import Known, history_of, read_message
 from app.tail import Tail
 from app.titles import check_title, first_words
 from responders.registry import Registry, UnknownResponder
@@ -65,6 +65,8 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Begin a conversation; says too whether the answer was kept from an earlier request."""
+        # Ahead of every lock, here and below: it may take long, and neither a stop nor another prompt may wait for it.
+        await self._registry.refresh()
         async with self._answers.once(key) as kept:
             if kept:
                 return Asked.again(kept), True
@@ -101,6 +103,7 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Add a prompt to a conversation; says too whether the answer was kept from an earlier request."""
+        await self._registry.refresh()
         async with self._answers.once(key) as kept, tail.command:
             if kept:
                 return Asked.again(kept), True
@@ -132,6 +135,7 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Answer the same prompt anew, beside the old reply; what is not given is as it was for that one."""
+        await self._registry.refresh()
         async with self._answers.once(key) as kept, tail.command:
             if kept:
                 return Asked.again(kept), True
@@ -225,7 +229,8 @@ class Conversations:
         if key:
             rows.append(key.keep(msgspec.json.encode(asked)))
         append = self._log.append(tail, events, rows)
-        await self._running.accept(append, tail, reply.id)
+        known = Known({message.id: message for message in (asked.message, *messages)}, options)
+        await self._running.accept(append, tail, reply.id, known)
         return asked.after(append.first - 1)
 
     # Checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,15 +11,28 @@ from litestar.types import ASGIApp
 
 from app.api.feeds import ConversationFeed
 from app.api.node import PathId, ThisNode
-from app.api.requests import PRINCIPAL, cursor_of, idempotency_key, query, query_choice, query_count, read_json
+from app.api.requests import (
+    OPTIONS_BYTES,
+    PRINCIPAL,
+    body_limit,
+    cursor_of,
+    idempotency_key,
+    query,
+    query_choice,
+    query_count,
+    read_json,
+)
 from app.api.responses import answer_asked, check_streams, json_response
 from app.api.stream import Stream
 from app.errors import Invalid
 from app.ids import parse_numbers, write_numbers
-from app.messages import Conversation
 from app.questions import Question
 from app.resume import judge
+from app.search import Listed
 from app.snapshots import history_of, take_snapshot
+from app.titles import MAX_TITLE_CHARACTERS
+
+TITLE_BYTES = 4 * MAX_TITLE_CHARACTERS
 
 
 class NewConversation(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,7 +54,7 @@ class NewTitle(msgspec.Struct, forbid_unknown_fields=True):
 class ConversationPage(msgspec.Struct):
     """The answer to `GET /conversations`."""
 
-    conversations: list[Conversation]
+    conversations: Sequence[Listed]
     next: str | None
 
 
@@ -48,7 +62,9 @@ class ConversationPage(msgspec.Struct):
 async def create_conversation(request: Request[Any, Any, Any], node: ThisNode) -> ASGIApp:
     """Begin a conversation with a prompt."""
     check_streams(request, node)
-    body = await read_json(request, NewConversation)
+    body = await read_json(
+        request, NewConversation, body_limit(2 * node.settings.max_prompt_bytes, OPTIONS_BYTES, TITLE_BYTES)
+    )
     question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
     key = await idempotency_key(request)
     asked, again = await node.conversations.create(PRINCIPAL, question, system=body.system, title=body.title, key=key)
@@ -57,15 +73,19 @@ async def create_conversation(request: Request[Any, Any, Any], node: ThisNode) -
 
 @get("/conversations")
 async def list_conversations(request: Request[Any, Any, Any], node: ThisNode) -> Response[bytes]:
-    """List conversations, newest activity first."""
-    if query(request, "q") is not None:
-        raise Invalid("Search is not available yet.", "q")
+    """List conversations, newest activity first; with `q`, those in which it is found."""
+    text = query(request, "q")
     limit = query_count(request, "limit", 50, 1, 100)
     before = query(request, "before")
     place = parse_numbers(before, 2) if before else None
     if before and place is None:
         raise Invalid("before is what `next` was in an earlier answer.", "before")
-    page, after = await node.log.engine.conversations(PRINCIPAL, (place[0], place[1]) if place else None, limit)
+    start = (place[0], place[1]) if place else None
+    if text is None:
+        stored, after = await node.log.engine.conversations(PRINCIPAL, start, limit)
+        page = list(map(Listed.of, stored))
+    else:
+        page, after = await node.search.find(PRINCIPAL, text, start, limit)
     return json_response(ConversationPage(page, write_numbers(*after) if after else None))
 
 
@@ -83,7 +103,7 @@ async def rename_conversation(
 ) -> Response[bytes]:
     """Give a conversation another title."""
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
-        body = await read_json(request, NewTitle)
+        body = await read_json(request, NewTitle, body_limit(TITLE_BYTES))
         return json_response({"conversation": await node.conversations.rename(tail, body.title)})
 
 

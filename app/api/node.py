@@ -12,6 +12,7 @@ from app.broadcast import Broadcast
 from app.conversations import Conversations
 from app.log import Log
 from app.running import Running
+from app.search import Search
 from app.settings import Settings
 from responders.registry import Registry
 
@@ -27,6 +28,7 @@ class Node:
     broadcast: Broadcast
     registry: Registry
     streams: Streams
+    search: Search
 
 
 ThisNode = NamedDependency[Node]

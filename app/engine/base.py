@@ -14,6 +14,8 @@ Guarantees that the log builds on, asserted by `tests/engine/conformance.py` ove
 - **One at a time.** The log never calls `commit` while another call of it runs. Reads may run at any time, and see
   whole commits only.
 - **Settling loses nothing.** Records leave the journal only once their block is stored in the same transaction.
+- **Changes have numbers.** Whatever a commit adds to a conversation, or takes from it, has a number there, higher than
+  all before it; so who follows the store remembers one number, and reads what is after it.
 - **Reads name what is missing.** An unknown stream, conversation or key is None, never an empty thing.
 - A store that cannot be read raises `NotStoring`, never a driver's own error.
 """
@@ -137,6 +139,38 @@ class StoredAnswer(msgspec.Struct, frozen=True):
     after: int
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What has changed with a number: a message at a position, or, without one, the conversation's title or existence.
+
+    It tells what is there now, whatever it was then. `conversation` is a number that no other one is ever given; it has
+    no `principal` once it is gone. `updated` is the time of its last activity, in microseconds. `text` is None where
+    there is nothing to find: what is gone, and a reply that has not ended.
+    """
+
+    number: int
+    conversation: int
+    position: int | None
+    principal: str | None
+    updated: int
+    text: str | None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A message's text, or, where `message_id` is None, a conversation's title."""
+
+    conversation: Conversation
+    message_id: str | None
+    text: str
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The place where a search found something, the newest of its conversation; `updated` as in a change."""
+
+    updated: int
+    conversation: int
+    position: int | None
+
+
 class Engine(Protocol):
     """Where the log and the conversations are stored."""
 
@@ -184,6 +218,20 @@ class Engine(Protocol):
 
     async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:
         """Return an idempotency record that is not older than `since`."""
+
+    async def changed(self) -> int:
+        """Return the number of the newest change, 0 where nothing has ever changed."""
+
+    async def changes(self, after: int, limit: int, max_bytes: int) -> list[Change]:
+        """Return changes with numbers above `after`, in order: at most `limit`, and until they reach `max_bytes`."""
+
+    async def found(
+        self, principal: str, places: Sequence[tuple[int, int | None]], max_bytes: int
+    ) -> list[Found | None]:
+        """Return what is at places, each a change's `conversation` and `position`, in order, until it is `max_bytes`.
+
+        None stands for what is gone, or is another principal's.
+        """
 
     async def close(self) -> None:
         """Let the store go."""

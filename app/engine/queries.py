@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from app.engine.base import StoredAnswer, StoredConversation, StoredReply, StoredStream
+from app.engine.base import Change, Found, StoredAnswer, StoredConversation, StoredReply, StoredStream
 from app.engine.blocks import BLOCK_RECORDS, unpack_block
 from app.events import Record
 from app.ids import make_epoch
-from app.messages import Conversation, Message, Outline, Reply
+from app.messages import LIVE, Conversation, Message, Outline, Reply
 
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,8 +21,16 @@ _MICROSECOND = timedelta(microseconds=1)
 READ_BYTES = 2**20
 """A read of records ends with the block that reaches this."""
 
+
+class _TextOf(msgspec.Struct):
+    """A message's body, read for its text alone."""
+
+    text: str
+
+
 _message = msgspec.json.Decoder(Message).decode
 _reply = msgspec.json.Decoder(Reply).decode
+_text = msgspec.json.Decoder(_TextOf).decode
 _options = msgspec.json.Decoder(dict[str, Any]).decode
 
 _CONVERSATION = "id, title, head, created_at, updated_at, stream, principal"
@@ -156,6 +164,62 @@ def answer(db: sqlite3.Connection, scope: bytes, since: datetime) -> StoredAnswe
         "SELECT request, answer, after FROM answers WHERE scope = ? AND created_at >= ?", (scope, to_micros(since))
     ).fetchone()
     return StoredAnswer(*row) if row else None
+
+
+def changed(db: sqlite3.Connection) -> int:
+    """Return the number of the newest change."""
+    (number,) = db.execute("SELECT max(number) FROM changes").fetchone()
+    return number or 0
+
+
+def changes(db: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[Change]:
+    """Return changes above `after`, each with what is there now."""
+    found: list[Change] = []
+    size = 0
+    for number, stream, position, principal, updated, title, status, body in db.execute(
+        "SELECT x.number, x.stream, x.position, c.principal, c.updated_at, c.title, m.status, m.body FROM changes x"
+        " LEFT JOIN conversations c ON c.stream = x.stream"
+        " LEFT JOIN messages m ON m.stream = x.stream AND m.position = x.position"
+        " WHERE x.number > ? ORDER BY x.number LIMIT ?",
+        (after, limit),
+    ):
+        text = title if position < 0 else _text(body).text if body is not None and status not in LIVE else None
+        found.append(Change(number, stream, None if position < 0 else position, principal, updated or 0, text))
+        size += len(body or title or "")
+        if size >= max_bytes:
+            break
+    return found
+
+
+def found(
+    db: sqlite3.Connection, principal: str, places: Sequence[tuple[int, int | None]], max_bytes: int
+) -> list[Found | None]:
+    """Return what is at places, until it is `max_bytes`."""
+    there: list[Found | None] = []
+    size = 0
+    for stream, position in places:
+        if size >= max_bytes:
+            break
+        found = _found(db, principal, stream, position)
+        there.append(found)
+        size += len(found.text) if found else 0
+    return there
+
+
+def _found(db: sqlite3.Connection, principal: str, stream: int, position: int | None) -> Found | None:
+    row = db.execute(
+        f"SELECT {_CONVERSATION} FROM conversations WHERE stream = ? AND principal = ?",  # noqa: S608
+        (stream, principal),
+    ).fetchone()
+    if row is None:
+        return None
+    conversation = _conversation(row, _running(db, stream))
+    if position is None:
+        return Found(conversation, None, conversation.title)
+    message = db.execute(
+        "SELECT id, body FROM messages WHERE stream = ? AND position = ?", (stream, position)
+    ).fetchone()
+    return Found(conversation, message[0], _text(message[1]).text) if message else None
 
 
 def _number(db: sqlite3.Connection, conversation_id: str) -> int:

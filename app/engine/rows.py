@@ -24,6 +24,9 @@ from app.engine.queries import to_micros
 
 _encode = msgspec.json.Encoder().encode
 
+_CONVERSATION = -1
+"""The position of a change to a conversation's title or existence."""
+
 _OF_A_STREAM = (
     "DELETE FROM blocks WHERE stream = ?",
     "DELETE FROM messages WHERE stream = ?",
@@ -60,14 +63,16 @@ def apply(db: sqlite3.Connection, entry: Entry, row: Row) -> None:
         case SaveReply():
             _save_reply(db, _number(db, entry.stream), row)
         case Rename(title, at):
+            number = _number(db, entry.stream)
             db.execute(
-                "UPDATE conversations SET title = ?, updated_at = ? WHERE stream = ?",
-                (title, to_micros(at), _number(db, entry.stream)),
+                "UPDATE conversations SET title = ?, updated_at = ? WHERE stream = ?", (title, to_micros(at), number)
             )
+            _note_change(db, number, _CONVERSATION)
         case DropConversation():
             number = _number(db, entry.stream)
             for statement in _OF_A_STREAM:
                 db.execute(statement, (number,))
+            _note_change(db, number, _CONVERSATION)
         case KeepAnswer(scope, request, answer, at):
             db.execute("DELETE FROM answers WHERE created_at < ?", (to_micros(at - ANSWERS_KEPT),))
             db.execute(
@@ -83,6 +88,7 @@ def _create_conversation(db: sqlite3.Connection, number: int, row: CreateConvers
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (number, new.id, row.principal, new.title, new.head, to_micros(new.created_at), to_micros(new.updated_at)),
     )
+    _note_change(db, number, _CONVERSATION)
 
 
 def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessage) -> None:
@@ -109,6 +115,7 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
         "UPDATE conversations SET head = ?, updated_at = ? WHERE stream = ?",
         (message.id, to_micros(message.created_at), number),
     )
+    _note_change(db, number, position)
 
 
 def _save_reply(db: sqlite3.Connection, number: int, row: SaveReply) -> None:
@@ -119,6 +126,14 @@ def _save_reply(db: sqlite3.Connection, number: int, row: SaveReply) -> None:
     )
     if reply.ended_at:
         db.execute("UPDATE conversations SET updated_at = ? WHERE stream = ?", (to_micros(reply.ended_at), number))
+        (position,) = db.execute(
+            "SELECT position FROM messages WHERE stream = ? AND id = ?", (number, reply.id)
+        ).fetchone()
+        _note_change(db, number, position)
+
+
+def _note_change(db: sqlite3.Connection, number: int, position: int) -> None:
+    db.execute("INSERT INTO changes (stream, position) VALUES (?, ?)", (number, position))
 
 
 def _number(db: sqlite3.Connection, stream: str) -> int:

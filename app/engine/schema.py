@@ -67,6 +67,13 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX answers_by_age ON answers (created_at);
     """,
+    """
+    -- What has changed, for who follows the store: a message, or, at position -1, a conversation's title or existence.
+    -- Rows stay when a conversation goes, so that no number ever comes again.
+    CREATE TABLE changes (number INTEGER PRIMARY KEY, stream INTEGER NOT NULL, position INTEGER NOT NULL);
+    INSERT INTO changes (stream, position) SELECT stream, -1 FROM conversations;
+    INSERT INTO changes (stream, position) SELECT stream, position FROM messages;
+    """,
 )
 
 

@@ -21,7 +21,16 @@ from typing import IO, TypeVar
 import msgspec
 
 from app.engine import queries, rows
-from app.engine.base import Commit, DropConversation, StoredAnswer, StoredConversation, StoredReply, StoredStream
+from app.engine.base import (
+    Change,
+    Commit,
+    DropConversation,
+    Found,
+    StoredAnswer,
+    StoredConversation,
+    StoredReply,
+    StoredStream,
+)
 from app.engine.blocks import Unreadable, pack_journal, unpack_journal
 from app.engine.schema import migrate
 from app.errors import RESTORE, NotStoring, StartError
@@ -108,6 +117,20 @@ class SQLiteEngine:
     async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:
         """Return an idempotency record."""
         return await self._read(queries.answer, scope, since)
+
+    async def changed(self) -> int:
+        """Return the number of the newest change."""
+        return await self._read(queries.changed)
+
+    async def changes(self, after: int, limit: int, max_bytes: int) -> list[Change]:
+        """Return changes, as they stand now."""
+        return await self._read(queries.changes, after, limit, max_bytes)
+
+    async def found(
+        self, principal: str, places: Sequence[tuple[int, int | None]], max_bytes: int
+    ) -> list[Found | None]:
+        """Return what is at places."""
+        return await self._read(queries.found, principal, places, max_bytes)
 
     async def close(self) -> None:
         """End the threads and connections, readers first: the last connection to close checkpoints."""

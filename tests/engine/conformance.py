@@ -30,6 +30,7 @@ from app.engine.base import (
     SaveReply,
 )
 from app.errors import NotStoring, StartError
+from tests.engine.change_conformance import ChangeConformance
 from tests.engine.log_conformance import LogConformance
 from tests.engine.query_conformance import QueryConformance
 from tests.engine.store import Store
@@ -49,7 +50,7 @@ from tests.support.commits import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class EngineConformance(LogConformance, QueryConformance):
+class EngineConformance(LogConformance, QueryConformance, ChangeConformance):
     """All that an engine promises within one process."""
 
     def make_engine(self, folder: Path) -> Engine:

@@ -3,5 +3,8 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.engine.conformance", "tests.engine.log_conformance", "tests.engine.query_conformance"
+    "tests.engine.change_conformance",
+    "tests.engine.conformance",
+    "tests.engine.log_conformance",
+    "tests.engine.query_conformance",
 )

@@ -11,7 +11,7 @@ import pytest
 from app.engine.base import DropConversation, Entry
 from app.engine.sqlite import SQLiteEngine
 from tests.engine.conformance import EngineConformance, ProcessConformance
-from tests.support.commits import commit, new_conversation, new_stream, records, user_message
+from tests.support.commits import accepted, commit, new_conversation, new_stream, records, user_message
 
 
 class TestSQLite(EngineConformance):
@@ -113,3 +113,22 @@ async def test_a_dropped_conversation_does_not_hold_the_journal(engine: SQLiteEn
     await engine.commit(commit(settle=[EngineConformance.settlement("s", 1, 3)]))
 
     assert await in_writer(engine, "SELECT count(*) FROM journal") == [(0,)]
+
+
+async def test_what_an_earlier_version_stored_is_there_for_who_follows(engine: SQLiteEngine, tmp_path: Path) -> None:
+    await engine.commit(commit(new_conversation("c", [user_message("m", text="Why?"), accepted("r", "m")], title="T")))
+    await engine.close()
+    with sqlite3.connect(tmp_path / "tickertape.db") as db:
+        db.executescript("DROP TABLE changes; PRAGMA user_version = 1;")
+    db.close()
+    again = SQLiteEngine(tmp_path)
+
+    await again.claim()
+
+    changes = await again.changes(0, 10, 10**6)
+    assert [(change.number, change.position, change.text) for change in changes] == [
+        (1, None, "T"),
+        (2, 0, "Why?"),
+        (3, 1, None),
+    ]
+    await again.close()

@@ -62,8 +62,8 @@ class Census:
         return {name: count for name, count in more.items() if count}
 
 
-KEPT_THREADS = 6
-"""The loop's, the one that start-up used, the engine's writer and its three readers."""
+KEPT_THREADS = 7
+"""The loop's, the one that start-up used, the engine's writer and its three readers, and the index's writer."""
 FDS_OF_READERS = 6
 
 

@@ -13,11 +13,13 @@ import msgspec
 from app.engine.base import (
     ANSWERS_KEPT,
     AddMessage,
+    Change,
     Commit,
     CreateConversation,
     CreateStream,
     DropConversation,
     Entry,
+    Found,
     KeepAnswer,
     Rename,
     Row,
@@ -50,6 +52,13 @@ class Chat:
         running = tuple(id for id, (message, _, _) in self.messages.items() if message.live)
         return msgspec.structs.replace(self.conversation, running=running)
 
+    def text(self, position: int | None) -> tuple[str | None, str] | None:
+        """Return the id and the text of what can be found at a position."""
+        if position is None:
+            return None, self.conversation.title
+        message, _, _ = list(self.messages.values())[position]
+        return None if message.live else (message.id, message.text)
+
     @property
     def key(self) -> tuple[datetime, int]:
         return self.conversation.updated_at, self.number
@@ -65,6 +74,7 @@ class State:
     chats: Mapping[str, Chat] = field(default_factory=dict)
     answers: Mapping[bytes, tuple[KeepAnswer, int]] = field(default_factory=dict)
     chats_made: int = 0
+    changes: tuple[tuple[int, int | None], ...] = ()
 
 
 class Disk:
@@ -194,6 +204,38 @@ class MemoryEngine:
         kept, after = (await self._read()).answers.get(scope, (None, 0))
         return StoredAnswer(kept.request, kept.answer, after) if kept and kept.at >= since else None
 
+    async def changed(self) -> int:
+        return len((await self._read()).changes)
+
+    async def changes(self, after: int, limit: int, max_bytes: int) -> list[Change]:
+        state = await self._read()
+        page: list[Change] = []
+        size = 0
+        for number, (place, position) in enumerate(state.changes[after : after + limit], after + 1):
+            chat = next((chat for chat in state.chats.values() if chat.number == place), None)
+            there = chat.text(position) if chat else None
+            principal, updated = (chat.principal, _micros(chat.conversation.updated_at)) if chat else (None, 0)
+            page.append(Change(number, place, position, principal, updated, there[1] if there else None))
+            size += len(there[1]) if there else 0
+            if size >= max_bytes:
+                break
+        return page
+
+    async def found(
+        self, principal: str, places: Sequence[tuple[int, int | None]], max_bytes: int
+    ) -> list[Found | None]:
+        chats = {chat.number: chat for chat in (await self._read()).chats.values() if chat.principal == principal}
+        page: list[Found | None] = []
+        size = 0
+        for number, position in places:
+            if size >= max_bytes:
+                break
+            chat = chats.get(number)
+            there = chat.text(position) if chat else None
+            page.append(Found(chat.listed, *there) if chat and there else None)
+            size += len(there[1]) if there else 0
+        return page
+
     async def _read(self) -> State:
         await self.pause()
         self._require_owner()
@@ -239,14 +281,22 @@ def _row(state: State, entry: Entry, row: Row) -> State:
     if isinstance(row, CreateConversation):
         _refuse(id in state.chats or name not in state.salts)
         chat = Chat(state.chats_made, row.principal, row.conversation)
-        return replace(state, chats={**state.chats, id: chat}, chats_made=state.chats_made + 1)
+        changes = (*state.changes, (chat.number, None))
+        return replace(state, chats={**state.chats, id: chat}, chats_made=state.chats_made + 1, changes=changes)
     if isinstance(row, DropConversation):
         salts, journal, blocks, chats = (
             {key: value for key, value in mapping.items() if key not in (name, id)}
             for mapping in (state.salts, state.journal, state.blocks, state.chats)
         )
-        return replace(state, salts=salts, journal=journal, blocks=blocks, chats=chats)
-    return replace(state, chats={**state.chats, id: _chat_row(state.chats[id], row, after)})
+        changes = (*state.changes, (state.chats[id].number, None))
+        return replace(state, salts=salts, journal=journal, blocks=blocks, chats=chats, changes=changes)
+    chat = _chat_row(state.chats[id], row, after)
+    state = replace(state, chats={**state.chats, id: chat})
+    if isinstance(row, SaveReply) and not row.reply.ended_at:
+        return state
+    named = row.reply.id if isinstance(row, SaveReply) else row.message.id if isinstance(row, AddMessage) else None
+    position = list(chat.messages).index(named) if named else None
+    return replace(state, changes=(*state.changes, (chat.number, position)))
 
 
 def _chat_row(chat: Chat, row: AddMessage | SaveReply | Rename, after: int) -> Chat:
