@@ -11,9 +11,12 @@ ifneq ($(shell [ "$$(cat .venv/home 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/pyt
 STALE := stale
 endif
 
+# What the page is built from; a folder changes when a file comes or goes.
+WEB := hatch_build.py $(wildcard web/*.* web/src web/src/*)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test cover lint format types check build lock clean stale
+.PHONY: help run install test cover lint format types web check bench build lock clean stale
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r goal what; do printf '  make %-8s  %s\n' "$$goal" "$$what"; done
@@ -24,7 +27,7 @@ run: .venv/.runtime ## start the server at http://127.0.0.1:8000
 install: .venv/.dev ## install everything into .venv, hashes checked; quick when nothing changed
 	@echo "Everything is installed in .venv."
 
-test: .venv/.dev ## run every test
+test: .venv/.dev .venv/.web ## run every test; the page's own only when it has changed
 	@$(BIN)/python -m pytest $(ARGS)
 
 cover: .venv/.dev ## run every test and report branch coverage
@@ -41,7 +44,12 @@ format: .venv/.dev ## format, and fix what can be fixed
 types: .venv/.dev ## check the types
 	@$(BIN)/mypy
 
+web: .venv/.web ## check the types of the page and run its tests, when it has changed
+
 check: lint types test ## lint, types and test
+
+bench: .venv/.bench ## measure, beside an Express and a FastAPI server; takes ten minutes (ARGS=--quick: two)
+	@.venv/bench/bin/python -m benchmarks $(ARGS)
 
 build: .venv/.runtime ## build the sdist and the wheel into dist/
 	@rm -rf dist
@@ -50,10 +58,10 @@ build: .venv/.runtime ## build the sdist and the wheel into dist/
 
 lock: .venv/.uv ## write constraints.txt anew (ARGS=--upgrade for newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --group dev --group build $(ARGS) --output-file constraints.txt pyproject.toml
+	    --no-emit-index-url --no-emit-find-links --group dev --group build --group bench $(ARGS) --output-file constraints.txt pyproject.toml
 
 clean: ## remove .venv, builds and caches (data/ stays)
-	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@rm -rf .venv dist build app/static app/static.new web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	@find app responders tests -name __pycache__ -prune -exec rm -rf {} +
 
 # uv itself is one of the locked packages: pip checks its hash, then uv checks everybody else's.
@@ -70,12 +78,26 @@ clean: ## remove .venv, builds and caches (data/ stays)
 	@pwd -P > .venv/home
 	@touch $@
 
-# The build backend comes from the lock as well, so installing the project itself downloads nothing.
-.venv/.runtime: .venv/.uv pyproject.toml
+# The build backend comes from the lock as well; installing the project itself builds the page (hatch_build.py).
+.venv/.runtime: .venv/.uv pyproject.toml $(WEB) $(if $(wildcard app/static/made-from),,stale)
 	@$(INSTALL) --requirement pyproject.toml --group build
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --reinstall --editable .
 	@touch $@
 
 .venv/.dev: .venv/.runtime
 	@$(INSTALL) --requirement pyproject.toml --group dev
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json | .venv/.dev
+	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error && touch node_modules/.package-lock.json
+
+.venv/.web: .venv/.dev $(WEB) web/node_modules/.package-lock.json $(wildcard tests/vectors/*.json)
+	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" && npm run --silent check && npm test --silent
+	@touch $@
+
+# An environment of its own: what the peers need would change what our own server imports.
+.venv/.bench: .venv/.runtime benchmarks/peers/express/package-lock.json
+	@[ -x .venv/bench/bin/python ] || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/bench
+	@$(BIN)/uv pip install --quiet --python .venv/bench/bin/python --require-hashes --constraint constraints.txt --group bench
+	@cd benchmarks/peers/express && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error
 	@touch $@

@@ -10,27 +10,25 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 
-from app.api import about, broadcast, conversations, log_page, messages, streams
+from app.api import about, broadcast, conversations, log_page, messages, page, streams
 from app.api.node import Node
+from app.api.origins import Origins
 from app.api.problems import problem_details
 from app.api.stream import Streams
 from app.broadcast import Broadcast
 from app.conversations import Conversations
+from app.engine.index import SQLiteIndex
 from app.engine.sqlite import SQLiteEngine
 from app.errors import RESTORE, NotFound, NotStoring, StartError
 from app.idempotency import Answers
 from app.ids import BROADCAST
 from app.log import Log
 from app.running import Running
+from app.search import Search
 from app.settings import Settings
 from responders.registry import Registry, UnknownResponder
 from responders.responder import LoadError
-
-_BODY_PER_PROMPT_BYTE = 12
-"""A body may hold a prompt and a system text, each byte of them spelled in six as `\\u0041`."""
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -46,15 +44,15 @@ def create_app(settings: Settings | None = None) -> Litestar:
             app.state.node = node
             yield
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             conversations.create_conversation,
             conversations.list_conversations,
             conversations.read_conversation,
             conversations.rename_conversation,
-            log_page.read_log,
             conversations.delete_conversation,
             conversations.stream_conversation,
+            log_page.read_log,
             messages.ask,
             messages.list_messages,
             messages.read_reply,
@@ -64,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             broadcast.send_message,
             streams.stream_list,
             streams.stream_many,
-            about.welcome,
+            *page.page_routes(),
             about.list_responders,
             about.list_limits,
             about.health_live,
@@ -73,11 +71,13 @@ def create_app(settings: Settings | None = None) -> Litestar:
         lifespan=[lifespan],
         dependencies={"node": Provide(_node, sync_to_thread=False)},
         plugins=[problem_details()],
-        request_max_body_size=_BODY_PER_PROMPT_BYTE * max(settings.max_prompt_bytes, settings.max_broadcast_bytes)
-        + 4096,
-        openapi_config=OpenAPIConfig(title="Tickertape", version="1", render_plugins=[JsonRenderPlugin()]),
+        request_max_body_size=None,  # each call has a limit of its own
+        openapi_config=page.openapi_config(),
         logging_config=None,
     )
+    # Around everything, so that it holds for paths and methods that there are no calls for, too.
+    app.asgi_handler = Origins(app.asgi_handler, settings)
+    return app
 
 
 @asynccontextmanager
@@ -87,20 +87,24 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     Raises `StartError` when something is not as it must be.
     """
     try:
-        registry = Registry.discover(settings.responder)
+        registry = Registry.discover(settings.responder, reload=settings.reload)
     except (LoadError, UnknownResponder) as error:
         raise StartError(str(error)) from error
     # Importing a stranger's package may take long: once, here, and never while tokens are sent.
     await asyncio.to_thread(list, registry)
     engine = SQLiteEngine(settings.folder)
-    async with Log(engine) as log, log.tails.open(BROADCAST) as tail:
+    async with (
+        Log(engine) as log,
+        log.tails.open(BROADCAST) as tail,
+        Search(engine, SQLiteIndex(settings.folder)) as search,
+    ):
         answers = Answers(engine)
         running = Running(log, registry, settings)
         commands = Conversations(log, running, answers, registry, settings)
         channel = Broadcast(log, tail, running, answers, settings)
         try:
             await _recover(commands)
-            yield Node(settings, log, running, commands, channel, registry, Streams(settings.max_streams))
+            yield Node(settings, log, running, commands, channel, registry, Streams(settings.max_streams), search)
         finally:
             await running.drain(0, asyncio.Event())
             await running.close()

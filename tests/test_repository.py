@@ -16,13 +16,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "web"
 
 # The layers, from the bottom to the top. A module may import from the lines below its own; modules on one line leave
 # each other alone, but for those of one package (`app.api.*`), which keep an order of their own without circles.
 # An exact name wins over a pattern. A new module in app/ is added to the line that it belongs on.
 LAYERS = """
     responders.base
-    app.ids | app.errors | app.characters | app.client | app.terminal
+    app.ids | app.errors | app.characters | app.words | app.client | app.terminal
     app.settings | app.titles
     app.messages
     app.events
@@ -35,9 +36,9 @@ LAYERS = """
     responders.*
     app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions
     app.running
-    app.conversations | app.broadcast
+    app.conversations | app.broadcast | app.search
     app.api.*
-    app.main | app.handover
+    app.main | app.handover | app.heads
     app.protocol
     app.server | app.chat
     app.cli
@@ -47,6 +48,7 @@ LAYERS = """
 # Modules that only some may name, wherever these stand.
 ONLY_NAMED_BY = {
     "app.engine.sqlite": ["app.main"],  # everybody else knows the contract, engine.base
+    "app.engine.index": ["app.main"],
     "app.main": ["app", "app.server", "app.cli"],
     "app.client": ["app.chat"],  # it speaks to the server over HTTP, so it knows nothing of the house
     "responders.echo": ["responders.*"],  # the server finds built-ins by the door that is open to everybody
@@ -144,6 +146,18 @@ def test_no_json_lock_holds_a_url():
     ]
 
     assert found == []
+
+
+def test_the_pages_lock_holds_a_hash_of_every_package_and_its_settings_keep_it_so():
+    packages = json.loads((WEB / "package-lock.json").read_text("utf-8"))["packages"]
+    manifest = json.loads((WEB / "package.json").read_text("utf-8"))
+    settings = (WEB / ".npmrc").read_text("utf-8").splitlines()
+
+    assert [name for name, package in packages.items() if name and "integrity" not in package] == []
+    assert all(re.fullmatch(r"[\d.]+", version) for version in manifest["devDependencies"].values())
+    assert "dependencies" not in manifest  # nothing is there when the page runs: all is bundled
+    assert {"omit-lockfile-registry-resolved=true", "ignore-scripts=true"} <= set(settings)
+    assert not [line for line in settings if "://" in line]
 
 
 def test_no_lock_that_records_hosts_is_kept():
@@ -327,6 +341,13 @@ def test_a_file_is_short_enough_to_read_at_once(module):
     length = len(SOURCES[module].read_text("utf-8").splitlines())
 
     assert length <= LONGEST_FILE or name in LONGER_FILES, f"{length} lines: cut it, or give a reason in LONGER_FILES"
+
+
+@pytest.mark.parametrize("path", sorted((WEB / "src").iterdir()), ids=lambda path: path.name)
+def test_a_file_of_the_page_is_short_enough_too(path):
+    length = len(path.read_text("utf-8").splitlines())
+
+    assert length <= LONGEST_FILE
 
 
 def test_a_reason_for_length_belongs_to_a_long_file():

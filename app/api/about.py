@@ -1,34 +1,21 @@
-"""What the server says of itself: its responders, limits and health, and a word for whoever opens it in a browser."""
+"""What the server says of itself: its responders, limits and health."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import MediaType, Request, Response, get
+from litestar import Response, get
 
 from app.api.messages import MAX_WAIT
 from app.api.node import ThisNode
 from app.api.responses import json_response
 from app.errors import Draining, NotStoring
 from app.running import MAX_WAITING
-
-_WELCOME = """Tickertape is running.
-
-Ask:     curl -N -H 'Content-Type: application/json' -H 'Accept: text/plain' -d '{"prompt": "Hello"}' URL/conversations
-Listen:  curl -N URL/events
-Say:     curl -H 'Content-Type: application/json' -d '{"message": "Hello, all"}' URL/send-message
-"""
-
-
-@get("/", media_type=MediaType.TEXT)
-async def welcome(request: Request[Any, Any, Any]) -> str:
-    """Say what this is and how to begin."""
-    return _WELCOME.replace("URL", str(request.base_url).rstrip("/"))
+from app.search import MAX_QUERY_CHARACTERS, MAX_SEARCHES
 
 
 @get("/responders")
 async def list_responders(node: ThisNode) -> Response[bytes]:
     """List the responders that can be asked, with the JSON Schema of their options."""
+    await node.registry.refresh()
     responders = [
         {"name": responder.name, "description": responder.description, "options": responder.schema()}
         for responder in node.registry
@@ -49,6 +36,8 @@ async def list_limits(node: ThisNode) -> Response[bytes]:
             "max_waiting": MAX_WAITING,
             "max_streams": settings.max_streams,
             "max_broadcast_bytes": settings.max_broadcast_bytes,
+            "max_query_characters": MAX_QUERY_CHARACTERS,
+            "max_searches": MAX_SEARCHES,
             "max_wait_seconds": MAX_WAIT,
             "reply_idle_seconds": settings.reply_idle_seconds,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -36,7 +37,13 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watc
 async def test_the_limits_are_listed(narrow: WatchedServer):
     limits = (await narrow.get("/limits")).json()
 
-    assert limits == LIMITS | {"max_waiting": 10, "max_wait_seconds": 30.0, "reply_idle_seconds": 120.0}
+    assert limits == LIMITS | {
+        "max_waiting": 10,
+        "max_query_characters": 500,
+        "max_searches": 8,
+        "max_wait_seconds": 30.0,
+        "reply_idle_seconds": 120.0,
+    }
 
 
 async def test_fifty_prompts_at_once_start_exactly_as_many_replies_as_may_run(narrow: WatchedServer):
@@ -130,7 +137,7 @@ async def test_the_limit_of_a_prompt_holds_for_system_texts_and_further_prompts(
 
 
 async def test_a_body_over_the_cap_is_refused_before_it_is_read(server: WatchedServer, narrow: WatchedServer):
-    body = b'{"prompt": "quetzal' + b"x" * 100_000 + b'"}'
+    body = b'{"prompt": "quetzal' + b"x" * 1_000_000 + b'"}'
 
     answers = [await narrow.send("/conversations", body), await narrow.send("/send-message", body)]
 
@@ -231,10 +238,36 @@ async def test_a_post_whose_stream_is_one_too_many_is_refused_before_anything_ha
     check_problem(refused, 429, "4 streams are open, which is the limit; ask for JSON instead.")
     assert int(refused.headers["retry-after"]) >= 1
     assert len(await narrow.conversations()) == len(before) + 1
-    await narrow.ended(accepted)
+    while (await narrow.get(reply_path(accepted))).json()["reply"]["status"] != "completed":
+        pass
     await narrow.stop_reply(asked)
     for other in streams:
         other.cut()
+
+
+async def test_a_call_that_waits_counts_as_a_stream(narrow: WatchedServer):
+    asked = await narrow.ask("Say one word", **HALTING)
+    streams = await open_streams(narrow, asked["events"], 3)
+    path = reply_path(asked)
+    refused: list[httpx.Response] = []
+    waiting: set[asyncio.Task[httpx.Response]] = set()
+
+    while not waiting:  # a stream that was cut before may still have the fourth place
+        tasks = [asyncio.create_task(narrow.get(path + "?wait=30")) for _ in range(2)]
+        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        refused += [task.result() for task in done]
+    refused.append(await narrow.get(f"{path_of(asked)}/log?wait=1&after={asked['cursor']}"))
+    at_once = await narrow.get(path)
+
+    for answer in refused:
+        check_problem(answer, 429, "4 streams are open, which is the limit.")
+        assert int(answer.headers["retry-after"]) >= 1
+    assert at_once.json()["reply"]["status"] == "running"
+    await narrow.stop_reply(asked)
+    for task in waiting:
+        assert (await task).json()["reply"]["status"] == "cancelled"
+    for stream in streams:
+        stream.cut()
 
 
 async def test_a_broadcast_at_the_limit_is_taken_and_a_byte_more_is_not(narrow: WatchedServer):

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.contract import contract
 from tests.support.server import JSON, Server
 from tests.support.sse import EventStream
 
@@ -23,11 +24,12 @@ _TOLD_FIELDS = ("prompt", "system", "title", "message")
 
 
 class WatchedServer(Server):
-    """A real server; `told` holds what people wrote to it."""
+    """A real server, held to the OpenAPI document in each answer; `told` holds what people wrote to it."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.told = {SECRET}
+        self.client.event_hooks["response"].append(contract().check)
 
     async def post(self, path: str, body: object = None, **more: Any) -> httpx.Response:
         if isinstance(body, dict):

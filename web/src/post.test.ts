@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { newKey, post, Refused } from './post';
+
+const keys: (string | null)[] = [];
+
+/** Answer each request in turn; null stands for a server that cannot be reached. */
+function answers(...given: (Response | null)[]): void {
+  vi.stubGlobal('fetch', async (_path: string, { headers }: RequestInit) => {
+    keys.push(new Headers(headers).get('Idempotency-Key'));
+    const answer = given.length > 1 ? given.shift() : given[0];
+    if (!answer) throw new TypeError('no network');
+    return answer.clone();
+  });
+}
+
+async function patiently<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => null); // it is looked at below, when the clock has moved
+  await vi.advanceTimersByTimeAsync(60_000);
+  return promise;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  keys.length = 0;
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+test('a request that is lost or comes too early is repeated as the same one', async () => {
+  answers(null, Response.json({ detail: 'The server is about to end.' }, { status: 503 }), Response.json({ a: 1 }));
+
+  expect(await patiently(post('/x', {}))).toEqual({ a: 1 });
+  expect(keys).toHaveLength(3);
+  expect(new Set(keys).size).toBe(1);
+});
+
+test('a no is final, and told in the words of the server', async () => {
+  answers(Response.json({ detail: 'A reply is running.' }, { status: 409 }));
+
+  await expect(patiently(post('/x', {}))).rejects.toEqual(new Refused('A reply is running.'));
+  expect(keys).toHaveLength(1);
+});
+
+test('an answer that is no problem has words, too', async () => {
+  answers(new Response('<h1>Bad gateway</h1>', { status: 502 }));
+
+  await expect(patiently(post('/x', {}))).rejects.toThrow('The server answered 502.');
+});
+
+test('nobody waits for ever', async () => {
+  answers(null);
+
+  await expect(patiently(post('/x', {}))).rejects.toThrow('The server cannot be reached.');
+  expect(keys).toHaveLength(5);
+});
+
+test('a plain answer is a text', async () => {
+  answers(new Response('Message sent successfully!', { headers: { 'Content-Type': 'text/plain' } }));
+
+  expect(await patiently(post('/x', {}))).toBe('Message sent successfully!');
+});
+
+test('keys are long and never the same', () => {
+  const made = Array.from({ length: 100 }, newKey);
+
+  expect(new Set(made).size).toBe(100);
+  expect(made.every((key) => /^[0-9a-f]{32}$/.test(key))).toBe(true);
+});
