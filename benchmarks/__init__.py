@@ -1,0 +1,1 @@
+"""What a stream costs: Tickertape beside an Express and a FastAPI server, measured in one run."""
