@@ -95,7 +95,8 @@ class _Feed(NativeFeed):
         return chunk
 
     def ping(self) -> bytes:
-        raise AssertionError("nothing but the time has woken this reader: a wake-up was lost")
+        assert self._subscription.after == self._tail.head, "nothing but the time has woken this reader"
+        return b""
 
     def farewell(self) -> None:
         return None
