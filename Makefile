@@ -27,8 +27,8 @@ run: .venv/.runtime ## start the server at http://127.0.0.1:8000
 install: .venv/.dev ## install everything into .venv, hashes checked; quick when nothing changed
 	@echo "Everything is installed in .venv."
 
-test: .venv/.dev .venv/.web ## run every test; the page's own only when it has changed
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev .venv/.web ## run every test, a process per core; the page's own only when it has changed
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 cover: .venv/.dev ## run every test and report branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

@@ -10,7 +10,24 @@ from typing import Any
 
 import pytest
 
+from tests.browser import chromium
 from tests.support.server import Server
+
+without_browser = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Take note of the tests that want a browser and had none, whichever process they were in."""
+    reports = terminalreporter.stats.get("skipped", [])
+    names = [report.nodeid.rpartition("::")[2] for report in reports if chromium.NONE in str(report.longrepr)]
+    terminalreporter.config.stash[without_browser] = names
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Name what did not run, in the last line of all."""
+    if names := config.stash.get(without_browser, None):
+        print(f"Skipped, since {chromium.NONE}: {', '.join(sorted(names))}")
 
 
 @pytest.fixture

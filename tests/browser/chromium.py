@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 INSTALL_WITHIN = 600.0
+NONE = "no Chromium runs here (name one with CHROMIUM=path)"
 PLAYWRIGHTS_OWN = (
     "from playwright.sync_api import sync_playwright as s; p = s().start(); print(p.chromium.executable_path); p.stop()"
 )
@@ -17,7 +21,9 @@ PLAYWRIGHTS_OWN = (
 
 def find() -> str | None:
     """Return a Chromium that runs, installed once where there is none; None where that does not work either."""
-    return next((path for path in _candidates() if _runs([path, "--version"], 30)), None)
+    with (Path(tempfile.gettempdir()) / "tickertape-chromium.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes run tests, and one of them installs
+        return next((path for path in _candidates() if _runs([path, "--version"], 30)), None)
 
 
 def _candidates() -> Iterator[str]:

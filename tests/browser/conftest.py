@@ -19,7 +19,6 @@ from tests.support.server import Server
 FOLDER = Path(__file__).parent
 RESPONDER = f"{FOLDER / 'tale.py'}:tale"
 found = pytest.StashKey[str | None]()
-skipped = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,15 +37,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if ours and not session.config.option.collectonly:
         session.config.stash[found] = chromium.find()
         if session.config.stash[found] is None:
-            session.config.stash[skipped] = [item.name for item in ours]
             for item in ours:
-                item.add_marker(pytest.mark.skip(reason="no Chromium runs here"))
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Name what did not run, in the last line of all."""
-    if names := config.stash.get(skipped, None):
-        print(f"Skipped, since no Chromium runs here (name one with CHROMIUM=path): {', '.join(names)}")
+                item.add_marker(pytest.mark.skip(reason=chromium.NONE))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
