@@ -254,27 +254,14 @@ class SQLiteEngine:
     def _commit(self, commit: Commit) -> None:
         db = self._require_db()
         unsettled = dict(self._unsettled)
+        # A statement is a transaction by itself, and each one waits for its turn with the event loop.
+        only_events = not commit.settlements and any(entry.records for entry in commit.entries)
         try:
-            db.execute("BEGIN IMMEDIATE")
-            if not commit.entries and not commit.settlements:
-                db.execute("UPDATE meta SET value = value")  # a transaction that writes nothing would prove nothing
-            for settlement in commit.settlements:
-                rows.settle(db, settlement)
-                unsettled.pop(settlement.stream, None)
-            journal = [(entry.stream, entry.records) for entry in commit.entries if entry.records]
-            if journal:
-                row_id = db.execute("INSERT INTO journal (entries) VALUES (?)", (pack_journal(journal),)).lastrowid
-                for name, _ in journal:
-                    unsettled.setdefault(name, row_id or 0)
-            for entry in commit.entries:
-                for row in entry.rows:
-                    rows.apply(db, entry, row)
-                    if isinstance(row, DropConversation):
-                        unsettled.pop(entry.stream, None)
-            if commit.settlements:
-                # Streams stand in the order of their first unsettled row, so the first one holds the oldest row needed.
-                rows.trim_journal(db, next(iter(unsettled.values()), None))
-            db.execute("COMMIT")
+            if not only_events or any(entry.rows for entry in commit.entries):
+                db.execute("BEGIN IMMEDIATE")
+            self._write(db, commit, unsettled)
+            if db.in_transaction:
+                db.execute("COMMIT")
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
@@ -282,6 +269,26 @@ class SQLiteEngine:
                 raise NotStoring(f"The store did not take the write: {error}.") from error
             raise
         self._unsettled = unsettled
+
+    def _write(self, db: sqlite3.Connection, commit: Commit, unsettled: dict[str, int]) -> None:
+        if not commit.entries and not commit.settlements:
+            db.execute("UPDATE meta SET value = value")  # a transaction that writes nothing would prove nothing
+        for settlement in commit.settlements:
+            rows.settle(db, settlement)
+            unsettled.pop(settlement.stream, None)
+        journal = [(entry.stream, entry.records) for entry in commit.entries if entry.records]
+        if journal:
+            row_id = db.execute("INSERT INTO journal (entries) VALUES (?)", (pack_journal(journal),)).lastrowid
+            for name, _ in journal:
+                unsettled.setdefault(name, row_id or 0)
+        for entry in commit.entries:
+            for row in entry.rows:
+                rows.apply(db, entry, row)
+                if isinstance(row, DropConversation):
+                    unsettled.pop(entry.stream, None)
+        if commit.settlements:
+            # Streams stand in the order of their first unsettled row, so the first one holds the oldest row needed.
+            rows.trim_journal(db, next(iter(unsettled.values()), None))
 
     def _require_db(self) -> sqlite3.Connection:
         if self._db is None:
