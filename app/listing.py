@@ -6,6 +6,8 @@ a queue here either.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 import msgspec
 
 from app.messages import Conversation
@@ -22,6 +24,8 @@ class Change(msgspec.Struct, frozen=True):
     principal: str
     id: str
     conversation: Conversation | None
+    frames: dict[bool, bytes] = {}
+    """Its frame, without and with the name of its stream, made at the first use and shared by all subscribers."""
 
 
 class Listing:
@@ -49,6 +53,10 @@ class Listing:
         if len(self._newest) > KEPT:
             oldest = next(iter(self._newest))
             self._forgotten = self._newest.pop(oldest).number
+        self.wake()
+
+    def wake(self) -> None:
+        """Make everybody who listens look again."""
         for listener in tuple(self.listeners):
             listener.look()
 
@@ -56,4 +64,5 @@ class Listing:
         """Return a principal's changes above a number, in order; None when some may be forgotten."""
         if number < self._forgotten:
             return None
-        return [c for c in self._newest.values() if c.number > number and c.principal == principal]
+        newer = list(takewhile(lambda change: change.number > number, reversed(self._newest.values())))
+        return [change for change in reversed(newer) if change.principal == principal]

@@ -119,7 +119,7 @@ class Running:
         if self.drained:
             return
         self.draining.set()
-        self._log.tails.wake_all()
+        self._wake_all()
         hurried = asyncio.create_task(hurry.wait())
         end = asyncio.get_running_loop().time() + seconds
         while self._runners and not hurry.is_set() and (left := end - asyncio.get_running_loop().time()) > 0:
@@ -131,7 +131,11 @@ class Running:
         stops = (self.stop(id, INTERRUPTED, DRAINED_IN_SECONDS) for id in self._runners)
         await asyncio.gather(*stops, return_exceptions=True)
         self.drained = True
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         self._log.tails.wake_all()
+        self._log.listing.wake()
 
     async def close(self) -> None:
         """Cancel what is still there; what is not ended in the store is ended by the next start."""

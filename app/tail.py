@@ -66,7 +66,7 @@ class Tail:
         self.head = settled + len(records)
         self.history = history
         self.principal = principal
-        self.changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
         self.command = asyncio.Lock()
         """Held by a command from its checks to its commit, so that two commands never see the same state."""
         self.holders = 0
@@ -76,6 +76,13 @@ class Tail:
         """The subscribers that stand at the head and wait there, in the order in which they came."""
         self._floor = settled
         self._records = list(records)
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """An event that the next change sets; it is made for whoever takes it before a look."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        return self._changed
 
     @property
     def unsettled(self) -> int:
@@ -155,8 +162,9 @@ class Tail:
 
     def _set_changed(self) -> None:
         # An event that is set and swapped, not a shared future: a future dies with the first subscriber cancelled.
-        woken, self.changed = self.changed, asyncio.Event()
-        woken.set()
+        woken, self._changed = self._changed, None
+        if woken:
+            woken.set()
 
 
 def _size(records: Sequence[Record]) -> int:

@@ -40,6 +40,11 @@ def hello(tail: Tail, verdict: Verdict, after: int, **more: str) -> dict[str, An
     }
 
 
+def hello_of_none(name: str) -> bytes:
+    """Return the `hello` of a stream that has no epoch and takes no cursor."""
+    return sse.control("hello", {"stream": name, "epoch": None, "cursor": None, "resumed": False, "reason": None})
+
+
 class ControlFrames:
     """The control frames of one stream; where it is `named`, each says which stream it belongs to."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.api.feeds import EVENT_STREAM, ControlFrames
+from app.api.feeds import EVENT_STREAM, ControlFrames, hello_of_none
 from app.api.stream import Farewell
-from app.codecs import sse
+from app.listing import Change
 from app.log import Log
 from app.running import Running
 from app.tail import Batch, Listener
@@ -36,8 +36,7 @@ class ListFeed(ControlFrames):
 
     async def opening(self) -> bytes:
         """Return `hello` and the first page."""
-        hello = {"stream": LIST, "epoch": None, "cursor": None, "resumed": False, "reason": None}
-        return self.retry() + sse.control("hello", hello) + await self._snapshot()
+        return self.retry() + hello_of_none(LIST) + await self._snapshot()
 
     async def poll(self) -> Iterable[bytes] | None:
         """Return the conversations that changed, as they stand now; None when there are none."""
@@ -45,13 +44,7 @@ class ListFeed(ControlFrames):
         if changes is None:
             return [await self._snapshot()]
         self._seen = self._log.listing.changes
-        frames = [
-            self._control("conversation.changed", {"conversation": change.conversation})
-            if change.conversation
-            else self._control("conversation.deleted", {"id": change.id})
-            for change in changes
-        ]
-        return [b"".join(frames)] if frames else None
+        return [b"".join([self._frame(change) for change in changes])] if changes else None
 
     def ready(self, batch: Batch) -> bytes | None:  # noqa: ARG002 - the signature of all feeds
         """Return None: batches are of the log."""
@@ -71,6 +64,16 @@ class ListFeed(ControlFrames):
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
+
+    def _frame(self, change: Change) -> bytes:
+        named = bool(self._more)
+        if named not in change.frames:
+            kept = change.conversation is not None
+            change.frames[named] = self._control(
+                "conversation.changed" if kept else "conversation.deleted",
+                {"conversation": change.conversation} if kept else {"id": change.id},
+            )
+        return change.frames[named]
 
     async def _snapshot(self) -> bytes:
         # Before the read: what changes meanwhile is sent once more, rather than never.

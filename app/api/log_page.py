@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -13,7 +11,7 @@ from litestar import Request, Response, get
 from app.api.feeds import hello
 from app.api.messages import MAX_WAIT
 from app.api.node import Node, PathId, ThisNode
-from app.api.requests import PRINCIPAL, cursor_of, query_choice, query_number
+from app.api.requests import PRINCIPAL, cursor_of, query_choice, query_number, wait_at_most
 from app.api.responses import json_response
 from app.errors import NotFound
 from app.events import Record
@@ -51,31 +49,23 @@ async def read_log(request: Request[Any, Any, Any], node: ThisNode, conversation
             snapshot, after = await take_snapshot(node.log.engine, tail)
             page = LogPage(hello(tail, verdict, after), (), snapshot.cursor, snapshot)
         else:
-            with node.streams.place() if seconds else nullcontext():
-                records = await _read(node, tail, after, seconds)
+            if seconds:
+                with node.streams.place():
+                    await wait_at_most(request, seconds, _wait(node, tail, after))
+            records = await _read(node, tail, after)
             events = [_with_id(tail.epoch, record) for record in records]
             page = LogPage(hello(tail, verdict, after), events, str(Cursor(tail.epoch, after + len(records))))
         return json_response(page)
 
 
-async def _read(node: Node, tail: Tail, after: int, seconds: float) -> list[Record]:
-    """Return what follows, as much as an answer holds; at the head, wait for something until the time is up."""
+async def _wait(node: Node, tail: Tail, after: int) -> None:
+    while tail.head <= after and not tail.deleted and not node.running.draining.is_set():
+        await tail.changed.wait()  # taken in the same turn as the look, so no wake-up is lost in between
+
+
+async def _read(node: Node, tail: Tail, after: int) -> list[Record]:
+    """Return what follows, as much as an answer holds."""
     subscription = Subscription(node.log.engine, tail, after, far_behind=None)
-    found: list[Record] = []
-    try:
-        async with asyncio.timeout(seconds or None):
-            while not found:
-                changed = tail.changed  # armed before the look, or a wake-up in between is lost
-                found = await _read_page(subscription)
-                if found or not seconds or tail.deleted or node.running.draining.is_set():
-                    break
-                await changed.wait()
-    except TimeoutError:
-        pass
-    return found
-
-
-async def _read_page(subscription: Subscription) -> list[Record]:
     page: list[Record] = []
     size = 0
     while records := await subscription.poll():

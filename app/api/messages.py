@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from app.api.requests import (
     query_count,
     query_number,
     read_json,
+    wait_at_most,
 )
 from app.api.responses import answer_asked, check_streams, json_response
 from app.conversations import IfRunning
@@ -98,7 +98,7 @@ async def read_reply(
         await node.conversations.reply(tail, reply_id)
         if seconds:
             with node.streams.place():
-                await _wait_for_end(node, tail, reply_id, seconds)
+                await wait_at_most(request, seconds, _wait_for_end(node, tail, reply_id))
         return json_response({"reply": await node.conversations.reply(tail, reply_id)})
 
 
@@ -128,13 +128,6 @@ async def retry_reply(
         return await answer_asked(request, node, asked, again)
 
 
-async def _wait_for_end(node: Node, tail: Tail, reply_id: str, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            while not node.running.draining.is_set():
-                changed = tail.changed  # armed before the look, or a wake-up in between is lost
-                if not history_of(tail).messages[reply_id].live:
-                    return
-                await changed.wait()
-    except TimeoutError:
-        pass
+async def _wait_for_end(node: Node, tail: Tail, reply_id: str) -> None:
+    while not node.running.draining.is_set() and history_of(tail).messages[reply_id].live:
+        await tail.changed.wait()  # taken in the same turn as the look, so no wake-up is lost in between

@@ -59,7 +59,11 @@ class File(NamedTuple):
     def read(cls, path: Path) -> File:
         """Read a file."""
         content = path.read_bytes()
-        return cls(content, _TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        return cls(
+            content,
+            _TYPES.get(path.suffix, "application/octet-stream"),
+            f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+        )
 
     def answer(self, request: Request[Any, Any, Any], headers: dict[str, str]) -> Response[bytes]:
         """Answer with the file, or with 304 where the client has it."""

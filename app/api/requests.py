@@ -9,6 +9,7 @@ import asyncio
 import codecs
 import json
 import re
+from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -56,6 +57,18 @@ async def read_json(request: Request[Any, Any, Any], type: type[T], limit: int, 
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
+
+
+async def wait_at_most(request: Request[Any, Any, Any], seconds: float, waiting: Coroutine[Any, Any, None]) -> None:
+    """Await something while the time is not up and the client has not hung up."""
+    tasks = {asyncio.create_task(waiting), asyncio.create_task(_hang_up(request))}
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for task in done:
+        task.result()
 
 
 async def idempotency_key(request: Request[Any, Any, Any]) -> Key | None:
@@ -127,6 +140,14 @@ async def _read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
 
     request.receive = receive_some
     return await request.body()
+
+
+async def _hang_up(request: Request[Any, Any, Any]) -> None:
+    """Return when the client sends no more: one that is gone, and one that still reads, look the same then."""
+    message = await request.receive()
+    while message["type"] == "http.request" and message["more_body"]:
+        message = await request.receive()
+    await request.receive()
 
 
 def _check_content_type(request: Request[Any, Any, Any]) -> None:

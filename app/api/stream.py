@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
@@ -12,6 +13,8 @@ from litestar.types import Receive, Scope, Send
 from app.api.wire import TAKE_OVER, ServerWire, Wire
 from app.errors import NotFound, NotStoring, TooMany
 from app.tail import Batch, Listener
+
+logger = logging.getLogger(__name__)
 
 PING_SECONDS = 15.0
 
@@ -84,12 +87,14 @@ class Stream:
     def __init__(
         self, streams: Streams, *feeds: Feed, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
-        self.feeds = feeds
+        self.feeds = list(feeds)
+        """Those that are not over."""
         self.resting = False
         """Whether everything is sent and nothing but a wake-up is waited for, so that the pass may write."""
         self.woken = asyncio.Event()
         self.wire: Wire
         self._streams = streams
+        self._watches: dict[Feed, Watch] = {}
         self._status = status
         self._headers = headers or {}
         self._overloaded = False
@@ -118,9 +123,16 @@ class Stream:
             self._close()
 
     def _close(self, *_: Any) -> None:
-        self._streams.open -= len(self.feeds)
-        for feed in self.feeds:
-            feed.close()
+        for feed in tuple(self.feeds):
+            self._leave(feed)
+
+    def _leave(self, feed: Feed) -> None:
+        """Let go of a feed that is over, also where others go on."""
+        self.feeds.remove(feed)
+        if watch := self._watches.pop(feed, None):
+            del feed.listeners[watch]
+        feed.close()
+        self._streams.open -= 1
 
     async def _run(self) -> None:
         given = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
@@ -133,35 +145,34 @@ class Stream:
                 await self._listen()
         except Unfinished:
             await self.wire.abort()
+        except Exception:
+            logger.exception("a stream has failed")
+            await self.wire.abort()  # or it would stay open, and silent
         await self.wire.end()
 
     async def _listen(self) -> None:
-        watches = [Watch(self, feed) for feed in self.feeds]
+        for feed in self.feeds:
+            self._watches[feed] = watch = Watch(self, feed)
+            feed.listeners[watch] = None
         try:
-            for watch in watches:
-                watch.feed.listeners[watch] = None
             await self._follow()
         except (NotFound, NotStoring):
             # The response has started: what can still be said is said in the stream, and the client comes back.
             await self._say_bye({feed: feed.farewell() or "overloaded" for feed in self.feeds})
-        finally:
-            for watch in watches:
-                del watch.feed.listeners[watch]
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         ping_at = loop.time() + PING_SECONDS
         await self.wire.write(b"".join([await feed.opening() for feed in self.feeds]))
         over: dict[Feed, Farewell] = {}
-        left = list(self.feeds)
-        while left:
+        while self.feeds:
             self.woken.clear()  # before every look: a wake-up from here on is not lost
             if loop.time() >= ping_at:
-                await self.wire.write(b"".join([feed.ping() for feed in left]))
+                await self.wire.write(b"".join([feed.ping() for feed in self.feeds]))
                 ping_at = loop.time() + PING_SECONDS
             over.clear()
             at_rest = True
-            for feed in left:
+            for feed in self.feeds:
                 if (pieces := await feed.poll()) is not None:
                     at_rest = False
                     for piece in pieces:
@@ -170,11 +181,12 @@ class Stream:
                 elif reason := feed.farewell():
                     over[feed] = reason
             # Streams that drain stay as long as another one on their connection does.
-            if len(over) < len(left):
+            if len(over) < len(self.feeds):
                 over = {feed: reason for feed, reason in over.items() if reason != "drain"}
             await self._say_bye(over)
-            left = [feed for feed in left if feed not in over]
-            if left and at_rest:
+            for feed in over:
+                self._leave(feed)
+            if self.feeds and at_rest:
                 await self._rest(ping_at)
 
     async def _say_bye(self, over: Mapping[Feed, Farewell]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Request, get
 from litestar.types import ASGIApp
 
-from app.api.feeds import BroadcastFeed, ControlFrames, ConversationFeed
+from app.api.feeds import BroadcastFeed, ControlFrames, ConversationFeed, hello_of_none
 from app.api.list_feed import LIST, ListFeed
 from app.api.node import Node, ThisNode
 from app.api.requests import PRINCIPAL
@@ -70,10 +70,11 @@ class _GoneFeed(ControlFrames):
 
     def __init__(self, name: str, *, named: bool) -> None:
         super().__init__(name, named=named)
+        self._name = name
         self.listeners: dict[Listener, None] = {}
 
     async def opening(self) -> bytes:
-        return self.retry()
+        return self.retry() + hello_of_none(self._name)
 
     async def poll(self) -> Iterable[bytes] | None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -128,3 +129,26 @@ async def test_a_bad_query_is_refused(server: WatchedServer, query: str, path: s
 
 async def test_the_log_of_nothing_is_not_found(server: WatchedServer):
     check_problem(await server.get("/conversations/nosuch/log"), 404)
+
+
+@pytest.mark.parametrize("what", ["log?after={cursor}&wait=30", "replies/{reply}?wait=30"])
+async def test_a_poll_whose_client_is_gone_leaves_its_place(
+    start_server: Callable[..., Awaitable[WatchedServer]], what: str
+):
+    server = await start_server(max_streams=1)
+    asked = await server.ask("Wait, and go", **SILENT)
+    async with await server.listen(asked["events"], asked["cursor"]) as stream:
+        cursor = (await stream.until("reply.started")).id
+    path = f"{path_of(asked)}/{what.format(cursor=cursor, reply=asked['reply']['id'])}"
+
+    async def until(refused: bool) -> None:
+        while ((await server.get(path.replace("wait=30", "wait=0.01"))).status_code == 429) is not refused:
+            pass
+
+    async with asyncio.timeout(15):
+        await until(refused=False)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await until(refused=True)
+        writer.transport.abort()
+        await until(refused=False)

@@ -192,3 +192,25 @@ async def test_a_listener_that_is_not_at_the_old_head_is_left_to_its_own_loop() 
 
     assert wire.written == []
     assert is_woken(one)
+
+
+async def test_a_stream_that_fails_is_cut_and_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(NativeFeed):
+        async def opening(self) -> bytes:
+            raise ZeroDivisionError
+
+    class Cut(Wire):
+        async def start(self, status: int, headers: object) -> None:
+            pass
+
+        async def abort(self) -> None:
+            raise asyncio.CancelledError  # as a connection that is lost does
+
+    feed = Broken(Log(), None, Subscription(MemoryEngine(Disk()), Tail("broadcast", "epoch"), 0))  # type: ignore[arg-type]
+    one = Stream(Streams(9), feed)  # type: ignore[arg-type]
+    one.wire = Cut()  # type: ignore[assignment]
+
+    with pytest.raises(asyncio.CancelledError):
+        await one._run()
+
+    assert "a stream has failed" in caplog.text

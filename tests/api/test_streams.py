@@ -255,3 +255,30 @@ async def test_a_drain_keeps_the_connection_while_a_reply_runs_on_it(
 
     assert [frame.json["reason"] for frame in frames if frame.event == "bye"] == ["drain", "drain"]
     assert [frame.event for frame in frames] == ["reply.ended", "bye", "bye"]
+
+
+async def test_a_drain_says_bye_on_the_list_at_once(start_server: Callable[..., Awaitable[WatchedServer]]):
+    server = await start_server()
+
+    async with (
+        await server.listen("/conversations/events") as alone,
+        await server.listen(watch("conversations@")) as named,
+    ):
+        for stream in (alone, named):
+            await stream.until("snapshot")
+        await server.signal(signal.SIGTERM)
+        ends = [await stream.rest() for stream in (alone, named)]
+
+    assert [[frame.json["reason"] for frame in end] for end in ends] == [["drain"], ["drain"]]
+
+
+async def test_a_stream_that_is_over_leaves_its_place_while_others_go_on(
+    start_server: Callable[..., Awaitable[WatchedServer]],
+):
+    server = await start_server(max_streams=3)
+
+    async with await server.listen(watch("broadcast@", "conversation/nosuch@", "conversation/neither@")) as stream:
+        for _ in range(2):
+            await stream.until("bye")
+        async with await server.listen(watch("broadcast@x", "conversations@")) as other:
+            assert (await other.next()).event == "hello"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from random import Random
@@ -44,6 +45,7 @@ class Reader:
         self.stream = Stream(Streams(1), _Feed(self))  # type: ignore[arg-type]
         self.stream.wire = self.wire  # type: ignore[assignment]
         self.task = asyncio.create_task(self.stream._run())
+        self.task.add_done_callback(self.stream._close)
         self._advanced = asyncio.Event()
 
     async def reach(self, seq: int) -> None:
@@ -128,6 +130,9 @@ class _Wire:
         if body:
             self.body += body
             await self._pause()
+
+    async def abort(self) -> None:
+        raise AssertionError("the stream has failed") from sys.exc_info()[1]
 
     @property
     def has_room(self) -> bool:
