@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, SkipValidation
 
 from app.api.stream import Streams
 from app.broadcast import Broadcast
@@ -31,7 +31,7 @@ class Node:
     search: Search
 
 
-ThisNode = NamedDependency[Node]
+ThisNode = NamedDependency[SkipValidation[Node]]
 """How a call asks for the node that it runs in."""
 PathId = FromPath[str]
 """An id in a call's path."""
