@@ -66,7 +66,7 @@ class Conversations:
     ) -> tuple[Asked, bool]:
         """Begin a conversation; says too whether the answer was kept from an earlier request."""
         # Ahead of every lock, here and below: it may take long, and neither a stop nor another prompt may wait for it.
-        await self._registry.refresh()
+        await self._registry.refresh(question.responder, until=self._running.draining)
         async with self._answers.once(key) as kept:
             if kept:
                 return Asked.again(kept), True
@@ -103,7 +103,7 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Add a prompt to a conversation; says too whether the answer was kept from an earlier request."""
-        await self._registry.refresh()
+        await self._registry.refresh(question.responder, until=self._running.draining)
         async with self._answers.once(key) as kept, tail.command:
             if kept:
                 return Asked.again(kept), True
@@ -135,14 +135,14 @@ class Conversations:
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Answer the same prompt anew, beside the old reply; what is not given is as it was for that one."""
-        await self._registry.refresh()
+        old = await self._log.engine.reply(history_of(tail).id, reply_id)
+        if old is None or old.reply.parent is None:
+            raise NotFound("There is no such reply.")
+        await self._registry.refresh(responder or old.reply.responder, until=self._running.draining)
         async with self._answers.once(key) as kept, tail.command:
             if kept:
                 return Asked.again(kept), True
             history = history_of(tail)
-            old = await self._log.engine.reply(history.id, reply_id)
-            if old is None or old.reply.parent is None:
-                raise NotFound("There is no such reply.")
             if history.messages[reply_id].live:
                 raise StillRunning("This reply has not ended.", tuple(history.running))
             prompt = await read_message(self._log.engine, tail, old.reply.parent)

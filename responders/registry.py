@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 GROUP = "tickertape.responders"
 """The entry-point group in which packages offer responders; ours come in by it, too."""
+LOAD_SECONDS = 10.0
+"""How long loading changed code may take; one that takes longer may never come back, and nobody waits for it."""
 
 
 class UnknownResponder(LookupError):
@@ -96,19 +98,28 @@ class Registry:
             raise LoadError(str(known)) from known
         return known
 
-    async def refresh(self) -> None:
-        """Load the default responder again where that is wanted and its code has changed; this may take long.
+    async def refresh(self, name: str | None, until: asyncio.Event) -> None:
+        """Load a responder again where that is wanted and its code has changed; None names the default one.
 
-        Code that does not load any more is logged, and told by `get`.
+        This takes `LOAD_SECONDS` at most, and waits no longer once `until` is set. Code that does not load any more is
+        logged, and told by `get`.
         """
-        if self._source:
-            # Shielded: a caller that is cancelled leaves a load behind, and the next one has to wait for it.
-            await asyncio.shield(self._load_in_turn(self._source))
+        if self._source is None or name not in (None, self.default):
+            return
+        # Not cancelled with its caller: that leaves a load behind, and the next one has to wait for it.
+        load = asyncio.create_task(self._load_in_turn(self._source))
+        end = asyncio.create_task(until.wait())
+        try:
+            await asyncio.wait({load, end}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            end.cancel()
+        if load.done():
+            load.result()
 
     async def _load_in_turn(self, source: Source) -> None:
         async with self._loading:
             try:
-                responder = await _in_daemon(source.newer)
+                responder = await _load_in_time(source)
             except LoadError as error:
                 self._failure = error
                 logger.warning(
@@ -127,6 +138,15 @@ class Registry:
                 yield self.get(name)
             except LoadError:  # logged when it was first tried
                 continue
+
+
+async def _load_in_time(source: Source) -> Responder | None:
+    try:
+        async with asyncio.timeout(LOAD_SECONDS):
+            return await _in_daemon(source.newer)
+    except TimeoutError:
+        source.give_up()
+        raise LoadError(f"Loading it did not end within {LOAD_SECONDS:g} seconds.") from None
 
 
 async def _in_daemon(work: Callable[[], T]) -> T:

@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from threading import get_ident
+from threading import Lock, get_ident
 from types import ModuleType
 
 from responders.responder import LoadError, Responder, describe
 
 _INSTALLED = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _PACKAGES = {"site-packages", "dist-packages"}
+_IMPORT_LOCKS: dict[str, object] = vars(sys.modules["_frozen_importlib"])["_module_locks"]
+"""Python's locks of the imports that run, by the module's name; there is no public way to them."""
 
 
 def load(target: str, loader: Callable[[str, str], Loader] = SourceFileLoader) -> Responder:
@@ -60,49 +62,81 @@ class Source:
             self._folders.add(Path(place).expanduser().resolve().parent)
         self._read: dict[str, bytes] = {}
         self._modules: list[str] = []
+        self._runs: _Beside | None = None
+        self._ending = Lock()
 
     def newer(self) -> Responder | None:
         """Return the responder, loaded again; None where every file that ran is what it was.
 
-        After a load that failed there is always another one: what it lacks may be there now. Raises `LoadError`.
+        After a load that failed there is always another one: what it lacks may be there now. One that was given up and
+        still runs counts as what ran. Raises `LoadError`.
         """
-        if self._read and all(_digest_of(path) == digest for path, digest in self._read.items()):
+        read = dict(self._runs.read if self._runs else self._read)
+        if read and all(_digest_of(path) == digest for path, digest in read.items()):
             return None
         return self.load()
 
     def load(self) -> Responder:
         """Run the code, and return the responder. Raises `LoadError`, and then the modules are those of before."""
         before = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
-        beside = _Beside(self._folders)
+        beside = self._runs = _Beside(self._folders, before)
         importlib.invalidate_caches()  # they know folders by their times, which two quick changes can share
         sys.meta_path.insert(0, beside)
         try:
             responder = load(self._target, beside.loader)
+            with self._ending:
+                if not beside.given_up:
+                    self._read, self._modules, self._runs = beside.read, beside.modules, None
+                    beside.before = {}  # or every load would keep the one before
         except BaseException:
-            for name in beside.modules:
-                sys.modules.pop(name, None)
-            sys.modules.update(before)
-            self._read = {}
+            self._undo(beside)
             raise
         finally:
             sys.meta_path.remove(beside)
-        self._read, self._modules = beside.read, beside.modules
+            if self._runs is beside:
+                self._runs = None
         return responder
+
+    def give_up(self) -> None:
+        """Leave a load that runs to itself: the modules are those of before, and its end changes nothing any more."""
+        if beside := self._runs:
+            self._undo(beside)
+            # A module that is never done holds its lock, and the next import of that name would wait for it.
+            for name in beside.modules:
+                _IMPORT_LOCKS.pop(name, None)
+        self._read = {}  # and not before: it may have come to its end meanwhile, too late to be heard
+
+    def _undo(self, beside: _Beside) -> None:
+        with self._ending:
+            if beside.given_up or beside is not self._runs:
+                return
+            beside.given_up = True
+            self._read = {}
+            for name in beside.modules:
+                sys.modules.pop(name, None)
+            sys.modules.update(beside.before)
+            beside.before = {}
 
 
 class _Beside(MetaPathFinder):
-    """Finds the modules of some folders, for the thread that loads, and notes which they are and what was read."""
+    """Finds the modules of some folders, for the thread that loads, and notes which they are and what was read.
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    `before` are the modules that they replace.
+    """
+
+    def __init__(self, folders: Iterable[Path], before: dict[str, ModuleType]) -> None:
         self.read: dict[str, bytes] = {}
         self.modules: list[str] = []
+        self.before = before
+        self.given_up = False
+        """Whether the modules are those of before again; then this finds no more."""
         self._folders = folders
         self._thread = get_ident()
 
     def loader(self, name: str, path: str) -> Loader:
         """Return what reads the source of a module."""
         self.modules.append(name)
-        return _SourceLoader(name, path, self.read)
+        return _SourceLoader(name, path, self)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -114,6 +148,8 @@ class _Beside(MetaPathFinder):
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or not all(map(self._is_beside, _places(spec))):
             return None
+        if self.given_up:
+            raise ImportError("This load was given up.", name=fullname)
         if isinstance(spec.loader, SourceFileLoader) and spec.origin:
             spec.loader = self.loader(fullname, spec.origin)
         elif spec.loader is None or spec.origin is None:  # a folder without an __init__.py
@@ -127,14 +163,23 @@ class _Beside(MetaPathFinder):
 class _SourceLoader(SourceFileLoader):
     """Compiles what the file holds now. What Python keeps compiled is told from it by whole seconds and its size."""
 
-    def __init__(self, name: str, path: str, read: dict[str, bytes]) -> None:
+    def __init__(self, name: str, path: str, beside: _Beside) -> None:
         super().__init__(name, path)
-        self._read = read
+        self._beside = beside
 
     def get_code(self, fullname: str) -> object:  # type: ignore[override]  # noqa: ARG002 - importlib's signature
         source = self.get_data(self.path)
-        self._read[self.path] = _digest(source)
+        self._beside.read[self.path] = _digest(source)
         return self.source_to_code(source, self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run a module. One that fails after its load was given up does so unheard."""
+        try:
+            super().exec_module(module)
+        except BaseException:
+            # For an error importlib drops the module of this name, which is by now another one that works.
+            if not self._beside.given_up:
+                raise
 
 
 def _places(spec: ModuleSpec) -> list[Path]:

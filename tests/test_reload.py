@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.server import Server
@@ -55,6 +54,12 @@ class Author:
     def write(self, says: str, option: str = "times", code: str = CODE) -> None:
         (self.folder / "tone.py").write_text(f"SAYS = {says!r}\n")
         (self.folder / "mine.py").write_text(code.replace("OPTION", option).replace("GATE", str(self.gate)))
+
+    async def begun(self) -> None:
+        """Wait until ENDLESS runs."""
+        async with asyncio.timeout(20):
+            while not (self.folder / "begun").exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -147,14 +152,41 @@ async def test_code_that_never_comes_back_holds_neither_a_stop_nor_the_end(serve
     running = await server.ask("wait")
     (author.folder / "mine.py").write_text(ENDLESS)
 
-    waits = asyncio.create_task(server.post(messages_of(running), {"prompt": "?", "parent": None}))
-    async with asyncio.timeout(20):
-        while not (author.folder / "begun").exists():  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.01)
+    listed = asyncio.create_task(server.get("/responders"))
+    waits = [
+        asyncio.create_task(server.post(messages_of(running), {"prompt": "?", "parent": None, **responder}))
+        for responder in ({}, {"responder": "Shout"})
+    ]
+    await author.begun()
     stopped = await server.post(f"/conversations/{running['conversation']['id']}/replies/{running['reply']['id']}/stop")
     await server.signal(signal.SIGTERM)
 
     assert stopped.json()["reply"]["status"] == "cancelled"
     assert await server.wait(5) == 0
-    with pytest.raises(httpx.HTTPError):
-        await waits
+    assert [answer.status_code for answer in await asyncio.gather(listed, *waits)] == [200, 503, 503]
+    assert "Traceback" not in str(server.log)
+
+
+async def test_code_that_never_comes_back_is_a_422_until_it_is_mended_and_others_do_not_wait(
+    start_server: Callable[..., Awaitable[Server]], author: Author
+) -> None:
+    main = "from responders import registry; registry.LOAD_SECONDS = 1.0; from app.cli import main; main()"
+    command = ["env", "-C", str(author.folder), sys.executable, "-c", main, "serve"]
+    server = await start_server(command=command, responder="./mine.py:Shout", reload=True)
+    echoed = await server.ask("Hello", responder="echo")
+    await server.ended(echoed)
+    (author.folder / "mine.py").write_text(ENDLESS)
+
+    waits = asyncio.create_task(server.post("/conversations", {"prompt": "Hello"}))
+    await author.begun()
+    other = await text(server, prompt="Hello", responder="echo")
+    again = await server.post(f"/conversations/{echoed['conversation']['id']}/replies/{echoed['reply']['id']}/retry")
+    waited = not waits.done()
+    refused = await waits
+    author.write("two")
+
+    assert (other, again.status_code, waited) == ("Hello", 201, True)
+    assert (refused.status_code, refused.json()["path"]) == (422, "responder")
+    assert refused.json()["detail"] == "Loading it did not end within 1 seconds."
+    assert await text(server) == "two and out"
+    assert "Traceback" not in str(server.log)

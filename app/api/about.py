@@ -15,7 +15,7 @@ from app.search import MAX_QUERY_CHARACTERS, MAX_SEARCHES
 @get("/responders")
 async def list_responders(node: ThisNode) -> Response[bytes]:
     """List the responders that can be asked, with the JSON Schema of their options."""
-    await node.registry.refresh()
+    await node.registry.refresh(None, until=node.running.draining)
     responders = [
         {"name": responder.name, "description": responder.description, "options": responder.schema()}
         for responder in node.registry

@@ -13,6 +13,7 @@ import weakref
 
 import pytest
 
+from responders import registry as registry_module
 from responders.base import Prompt
 from responders.registry import Registry
 from responders.responder import LoadError
@@ -47,7 +48,7 @@ def write(folder, name="mine.py", text=SHOUT, *, mark="HELLO"):
 
 
 async def answer(registry, name="shout"):
-    await registry.refresh()
+    await registry.refresh(name, asyncio.Event())
     return await ask(registry.get(name))
 
 
@@ -283,7 +284,7 @@ async def test_an_unchanged_file_is_not_run_again(folder):
     first = registry.get("shout")
 
     (folder / "mine.py").touch()
-    await registry.refresh()
+    await registry.refresh(None, asyncio.Event())
 
     assert registry.get("shout") is first
 
@@ -333,6 +334,147 @@ async def test_a_long_load_leaves_the_loop_free_and_outlives_a_caller_that_is_ca
 
 def loads():
     return sum(thread.name == "load-responder" for thread in threading.enumerate())
+
+
+# --- loads that do not come back ---
+
+HELD = """
+import threading
+for gate in [t for t in threading.enumerate() if t.name == "gate"]:
+    gate.begun.set()
+    gate.opened.wait(20)
+"""
+
+
+@pytest.fixture
+def gate():
+    """What the code HELD waits for; it opens at the end at the latest, and the loads come back before the next test."""
+    opened = threading.Event()
+    gate = threading.Thread(target=opened.wait, args=(40,), name="gate", daemon=True)
+    gate.opened, gate.begun = opened, threading.Event()
+    gate.start()
+    yield gate
+    opened.set()
+    come_back()
+
+
+def come_back():
+    for thread in threading.enumerate():
+        if thread.name in ("load-responder", "gate"):
+            thread.join(20)
+
+
+async def given_up(registry):
+    """Ask while the code is HELD, and return what is said of it."""
+    with pytest.MonkeyPatch.context() as shorter:
+        shorter.setattr(registry_module, "LOAD_SECONDS", 0.5)
+        with pytest.raises(LoadError) as refused:
+            await answer(registry)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("target", ["./mine.py:shout", "mine:shout"])
+@pytest.mark.usefixtures("gate")
+async def test_a_load_that_does_not_come_back_is_told_and_the_mended_code_is_loaded(folder, target, caplog):
+    write(folder, mark="one")
+    registry = Registry.discover(target, reload=True)
+    modules = dict(sys.modules)
+    write(folder, text=HELD + SHOUT)
+
+    with caplog.at_level(logging.WARNING, "responders.registry"):
+        said = await given_up(registry)
+    left = dict(sys.modules)
+    promised = await ask(registry.last("shout"))
+    write(folder, mark="two")
+
+    assert said == "Loading it did not end within 0.5 seconds."
+    assert said in caplog.text
+    assert left == modules
+    assert promised == "one"
+    assert await answer(registry) == "two"
+
+
+@pytest.mark.usefixtures("gate")
+async def test_a_helper_that_does_not_come_back_can_be_mended(folder):
+    write(folder, text=HELPED)
+    write(folder, "helpers.py", "MARK = 'one'")
+    registry = Registry.discover("./mine.py:shout", reload=True)
+    helpers = sys.modules["helpers"]
+    write(folder, "helpers.py", HELD)
+
+    await given_up(registry)
+    left = sys.modules["helpers"]
+    write(folder, "helpers.py", "MARK = 'two'")
+
+    assert left is helpers
+    assert await answer(registry) == "two"
+
+
+async def test_code_that_did_not_come_back_runs_again_when_it_has_changed_or_ended(folder, gate):
+    write(folder, mark="one")
+    registry = Registry.discover("./mine.py:shout", reload=True)
+    write(folder, text=f"with open('runs', 'a') as f:\n    f.write('x')\n{HELD}{SHOUT}", mark="two")
+
+    said = [await given_up(registry) for _ in range(3)]
+    runs = (folder / "runs").read_text()
+    gate.opened.set()
+    come_back()
+
+    assert (len(set(said)), runs) == (1, "x")
+    assert await answer(registry) == "two"
+
+
+@pytest.mark.parametrize("ending", ["", "import other", "raise ValueError", "raise SystemExit"])
+async def test_what_was_given_up_changes_nothing_when_it_ends(folder, gate, ending):
+    write(folder, text=HELPED)
+    write(folder, "helpers.py", "MARK = 'one'")
+    write(folder, "other.py", "")
+    registry = Registry.discover("./mine.py:shout", reload=True)
+    write(folder, "helpers.py", f"{HELD}\nMARK = 'late'\n{ending}")
+    await given_up(registry)
+    write(folder, "helpers.py", "MARK = 'two'")
+    new = await answer(registry)
+    responder, modules = registry.get("shout"), dict(sys.modules)
+
+    gate.opened.set()
+    come_back()
+
+    assert new == "two"
+    assert sys.modules == modules
+    assert await answer(registry) == "two"
+    assert registry.get("shout") is responder
+    assert not [finder for finder in sys.meta_path if hasattr(finder, "given_up")]
+
+
+async def test_a_prompt_to_another_responder_waits_for_no_load(folder, gate):
+    write(folder)
+    registry = Registry.discover("./mine.py:shout", reload=True)
+    write(folder, text=HELD + SHOUT)
+
+    waits = [asyncio.create_task(registry.refresh(name, asyncio.Event())) for name in ("shout", None)]
+    await asyncio.to_thread(gate.begun.wait, 20)
+    other = await answer(registry, "echo")
+
+    assert other == "hello"
+    assert not any(task.done() for task in waits)
+    gate.opened.set()
+    await asyncio.gather(*waits)
+
+
+async def test_nobody_waits_for_a_load_once_the_end_has_begun(folder, gate):
+    write(folder)
+    registry = Registry.discover("./mine.py:shout", reload=True)
+    write(folder, text=HELD + SHOUT)
+    end = asyncio.Event()
+
+    waits = [asyncio.create_task(registry.refresh("shout", end)) for _ in range(3)]
+    await asyncio.to_thread(gate.begun.wait, 20)
+    end.set()
+    await asyncio.gather(*waits)
+
+    assert not gate.opened.is_set()
+    gate.opened.set()
+    assert await answer(registry) == "HELLO"
 
 
 BROKEN = [
