@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from app.api.wire import EXTRA_HEADERS, TAKE_OVER, TransportWire
 
@@ -44,10 +47,24 @@ class HandoverProtocol(HttpToolsProtocol):
             self.transport,
             self.server_state,
             chunked=cycle.scope["http_version"] == "1.1",
-            make_reader=None if last else partial(type(self), self.config, self.server_state, self.app_state),
+            read_on=None if last else partial(_read_on, type(self), self.config, self.server_state, self.app_state),
             headers=extensions.get(EXTRA_HEADERS, ()),
         )
 
     def _forget_request(self) -> None:
         self.scope = None  # type: ignore[assignment]
         self.cycle = None  # type: ignore[assignment]
+
+
+def _read_on(
+    protocol: type[HandoverProtocol],
+    config: Config,
+    server_state: ServerState,
+    app_state: dict[str, Any],
+    transport: asyncio.Transport,
+) -> None:
+    """Read requests again on a connection whose stream has ended; it is an idle one that is kept alive, no new one."""
+    reader = protocol(config, server_state, app_state)
+    transport.set_protocol(reader)
+    HttpToolsProtocol.connection_made(reader, transport)  # what ours adds is for connections that were just accepted
+    reader.on_response_complete()

@@ -23,6 +23,7 @@ NO_PATH = (HTTPStatus.BAD_REQUEST, "The target of a request is a path.")
 _VERSION = (HTTPStatus.BAD_REQUEST, "The versions of HTTP are 1.1 and 1.0 here.")
 _ENCODING = (HTTPStatus.BAD_REQUEST, "The one transfer encoding is chunked, in HTTP/1.1.")
 _OTHER_HOST = (HTTPStatus.BAD_REQUEST, "The target of the request names another host than Host does.")
+_END = b"\r\n\r\n"
 _WHOLE_URL = re.compile(rb"https?://([^/?#]+)/?(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -46,6 +47,14 @@ def check_head(version: str, target: bytes, headers: list[Header]) -> bytes:
     if not target.startswith(b"/") or b"#" in target:
         raise Refused(*NO_PATH)
     return target
+
+
+def find_end(before: bytes, data: bytes, start: int) -> int:
+    """Return where the first empty line behind `start` ends, or all ends; it may have begun in the bytes before."""
+    if (found := (before + data[start : start + 3]).find(_END)) >= 0:
+        return start + found + len(_END) - len(before)
+    found = data.find(_END, start)
+    return found + len(_END) if found >= 0 else len(data)
 
 
 def write_problem(status: HTTPStatus, detail: str, default_headers: Iterable[Header]) -> bytes:

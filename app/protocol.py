@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -12,8 +12,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.api.wire import TransportWire
-from app.handover import HandoverProtocol
-from app.heads import MAX_HEAD_BYTES, NO_PATH, TOO_LARGE, Refused, check_head, write_problem
+from app.heads import MAX_HEAD_BYTES, NO_PATH, TOO_LARGE, Refused, check_head, find_end, write_problem
+from app.outgoing import OutgoingProtocol
 
 MAX_AHEAD_BYTES = 64 * 1024
 """How much of the requests behind the one that is being answered is read ahead."""
@@ -21,11 +21,13 @@ SLOWEST_BODY = 16 * 1024
 """How many bytes of a body have to come in a second, after the first ten."""
 MAX_REFUSING = 100
 """How many connections over the limit are told so; more are cut without a word."""
-_END = b"\r\n\r\n"
+MAX_PIECES = 1000
+"""How many pieces are fed at a time, so that nobody waits for a body that looks like an end all over."""
+_EMPTY_LINES = re.compile(rb"[\r\n]*")
 _LATE = "The request did not arrive in time."
 
 
-class Protocol(HandoverProtocol):
+class Protocol(OutgoingProtocol):
     """uvicorn's protocol, with limits on what it reads; requests are read one at a time.
 
     The parser is fed up to the end of a message and not beyond it, so that the bytes behind it wait, as bytes, until
@@ -40,7 +42,6 @@ class Protocol(HandoverProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._max_connections, self.limit_concurrency = self.limit_concurrency, None
-        self._timer: asyncio.TimerHandle | None = None
         self._head = 0
         """How much of the next head has come in; 0 between messages."""
         self._in_body = False
@@ -55,9 +56,7 @@ class Protocol(HandoverProtocol):
         self._last_bytes = b""
         """The last three that were fed, where the end of a message may have begun."""
         self._ahead = bytearray()
-        self._last = False
-        """Whether the client wants the connection closed after this request, whose body is still coming in."""
-        self._refused = False
+        self.refused = False
         self._ended = False
         """Whether the client sends no more."""
 
@@ -69,16 +68,16 @@ class Protocol(HandoverProtocol):
         over = len(self.connections) - (self._max_connections or len(self.connections))
         if over > MAX_REFUSING:
             transport.abort()
-        elif over > 0:
+        elif over > 0 and over > sum(isinstance(c, Protocol) and c.refused for c in self.connections):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open.")
         else:
             self._arm(self.HEAD_SECONDS, transport.close)  # nothing was asked, so nothing is answered
 
     def data_received(self, data: bytes) -> None:
         """Read a request, or put by what comes behind one."""
-        if self._refused:
+        if self.refused:
             return
-        if self._answering():
+        if self._ahead or self._answering():
             self._ahead += data
             if len(self._ahead) > MAX_AHEAD_BYTES:
                 self.flow.pause_reading()
@@ -88,46 +87,52 @@ class Protocol(HandoverProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Note that the client sends no more; says whether it still gets an answer."""
         self._ended = True
-        if not self._refused and (self._head or (self._in_body and self._asked())):
+        if self._ahead and not self._answering():
+            return True  # it is read in a moment, and we are asked again
+        if not self.refused and (self._head or (self._in_body and self._asked())):
             self._refuse(HTTPStatus.BAD_REQUEST, "The request ended before it was whole.")
             return True
+        if self._answering():
+            self.cycle.message_event.set()  # a call that waits need not wait any longer: most who do this are gone
         return self._answering()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave nothing behind."""
         super().connection_lost(exc)
-        self._disarm()
         self._ahead.clear()
 
     # Reading
 
     def _read(self, data: bytes) -> None:
-        while data and not self._refused:
+        view, start, pieces = memoryview(data), 0, 0
+        while start < len(data) and not self.refused and not self.transport.is_closing():
             if not self._head and not self._in_body:
-                data = data.lstrip(b"\r\n")  # empty lines before a request are nothing
-                if not data:
+                start = cast("re.Match[bytes]", _EMPTY_LINES.match(data, start)).end()  # they are nothing
+                if start == len(data):
                     break
                 self._disarm()
-            piece, data = self._cut(data)
-            self._feed(piece)
-            if self._answering():
-                self._ahead += data
+            end = self._find_end(data, start)
+            self._feed(view[start:end])
+            start, pieces = end, pieces + 1
+            if self._answering() or pieces == MAX_PIECES:
+                self._ahead += view[start:]
                 break
+        if pieces == MAX_PIECES and not self._answering():
+            self.flow.pause_reading()
+            self.loop.call_soon(self._read_ahead)
         if self._head and not self._timer:
             self._arm(self.HEAD_SECONDS, partial(self._refuse, HTTPStatus.REQUEST_TIMEOUT, _LATE))
 
-    def _cut(self, data: bytes) -> tuple[bytes, bytes]:
-        """Split bytes behind the first place where the message may end; it ends nowhere else."""
+    def _find_end(self, data: bytes, start: int) -> int:
+        """Return the first place where the message may end; it ends nowhere else."""
         if self._in_body and self._left is not None:
-            at = self._left
+            end = min(start + self._left, len(data))
         else:
-            found = (self._last_bytes + data).find(_END)
-            at = found + len(_END) - len(self._last_bytes) if found >= 0 else len(data)
-        piece, rest = data[:at], data[at:]
-        self._last_bytes = (self._last_bytes + piece[-3:])[-3:]
-        return piece, rest
+            end = find_end(self._last_bytes, data, start)
+        self._last_bytes = (self._last_bytes + data[max(start, end - 3) : end])[-3:]
+        return end
 
-    def _feed(self, piece: bytes) -> None:
+    def _feed(self, piece: memoryview) -> None:
         if not self._in_body:
             self._head += len(piece)
             if self._head > MAX_HEAD_BYTES:
@@ -198,12 +203,12 @@ class Protocol(HandoverProtocol):
         self._came += len(body)
         if self._left is not None:
             self._left -= len(body)
-        if not self._refused and not self.cycle.response_started:
+        if not self.refused and not self.cycle.response_started:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that a request is whole."""
-        if self._refused or self.parser.should_upgrade():
+        if self.refused or self.parser.should_upgrade():
             return
         super().on_message_complete()
         self._last_bytes = b""
@@ -223,11 +228,27 @@ class Protocol(HandoverProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self._in_body:
+            self.flow.resume_reading()
             self._arm(self.LINGER_SECONDS, self.transport.abort)
+        elif not self.flow.write_paused:
+            self._rest()
+            self._read_ahead()
+
+    def resume_writing(self) -> None:
+        """Go on with the next request where it waited for the client to take an answer."""
+        super().resume_writing()
+        if self._in_body or self.refused or self.transport.is_closing():
+            return  # the connection's time is counted already
+        self._disarm()
+        if not self._asked():
+            self._rest()
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        if self.transport.is_closing():
             return
-        self._rest()
+        self.flow.resume_reading()
         ahead = bytes(self._ahead)
         self._ahead.clear()
         self._read(ahead)
@@ -243,29 +264,18 @@ class Protocol(HandoverProtocol):
             self._disarm()
             if self._ahead:
                 wire.data_received(bytes(self._ahead))
+                self._ahead.clear()
         return wire
 
-    def _asked(self) -> RequestResponseCycle | None:
-        """Return the request that is not answered yet, whole or not."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle if cycle and not cycle.response_complete else None
-
     def _answering(self) -> bool:
-        """Whether a request is whole and waits for its answer."""
-        return not (self._in_body or self._head) and self._asked() is not None
-
-    def _rest(self) -> None:
-        """Wait for another request, between two."""
-        if self._last:
-            self.transport.close()
-        else:
-            self._arm(self.timeout_keep_alive, self.transport.close)
+        """Whether a request is whole and waits for its answer, or that for the client to take it."""
+        return not (self._in_body or self._head) and (self._asked() is not None or self.flow.write_paused)
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer with a problem and end the connection; what still comes in is read past meanwhile."""
-        if self._refused or self.transport.is_closing():
+        if self.refused or self.transport.is_closing():
             return
-        self._refused = True
+        self.refused = True
         if self._in_body and self.cycle.response_started:
             self.transport.abort()
             return
@@ -287,12 +297,3 @@ class Protocol(HandoverProtocol):
             self._arm(due, self._hurry)
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, _LATE)
-
-    def _arm(self, seconds: float, callback: Callable[[], object]) -> None:
-        self._disarm()
-        self._timer = self.loop.call_later(seconds, callback)
-
-    def _disarm(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None

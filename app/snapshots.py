@@ -19,7 +19,7 @@ from responders.responder import OptionError, Responder
 WHOLE_MESSAGES = 50
 """How many messages of the newest branch a snapshot holds whole, where they fit into `WHOLE_BYTES`."""
 WHOLE_BYTES = 256 * 1024
-PAGE_BYTES = 4 * 2**20
+PAGE_BYTES = 2**20
 """A page of messages ends before it exceeds this, but holds one message at least."""
 
 

@@ -39,6 +39,7 @@ LAYERS = """
     app.conversations | app.broadcast | app.search
     app.api.*
     app.main | app.handover | app.heads
+    app.outgoing
     app.protocol
     app.server | app.chat
     app.cli

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import anyio
 from litestar.types import Receive, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 STALL_SECONDS = 30.0
@@ -53,11 +52,11 @@ class Wire(Protocol):
 class TransportWire(asyncio.Protocol):
     """A connection that was taken over from the HTTP protocol, as an upgrade to WebSocket does.
 
-    What reads and answers requests is gone while the stream lasts, and so is its memory; `make_reader` makes it anew
-    for the next request. It is None where there can be none: the stream then ends with the connection.
+    What reads and answers requests is gone while the stream lasts, and so is its memory; `read_on` makes it anew for
+    the next request. It is None where there can be none: the stream then ends with the connection.
     """
 
-    __slots__ = ("_behind", "_chunked", "_headers", "_make_reader", "_room", "_server", "_task", "_transport")
+    __slots__ = ("_behind", "_chunked", "_headers", "_read_on", "_room", "_server", "_task", "_transport")
 
     def __init__(
         self,
@@ -65,13 +64,13 @@ class TransportWire(asyncio.Protocol):
         server: ServerState,
         *,
         chunked: bool,
-        make_reader: Callable[[], HttpToolsProtocol] | None,
+        read_on: Callable[[asyncio.Transport], None] | None,
         headers: Sequence[Header] = (),
     ) -> None:
         self._transport = transport
         self._server = server
         self._chunked = chunked
-        self._make_reader = make_reader
+        self._read_on = read_on
         self._headers = headers
         self._behind = 0
         self._room: asyncio.Event | None = None
@@ -107,14 +106,11 @@ class TransportWire(asyncio.Protocol):
         """Send the end of the response, and let the connection take the next request."""
         if self._chunked:
             await self._send(b"0\r\n\r\n")
-        if self._make_reader is None or self._behind or self._transport.is_closing():
+        if self._read_on is None or self._behind or self._transport.is_closing():
             self._transport.close()
             return
         self._server.connections.discard(self)
-        reader = self._make_reader()
-        self._transport.set_protocol(reader)
-        reader.connection_made(self._transport)
-        reader.on_response_complete()  # from here on the connection is an idle one that is kept alive
+        self._read_on(self._transport)
 
     async def abort(self) -> None:
         """Cut the connection."""
@@ -133,23 +129,13 @@ class TransportWire(asyncio.Protocol):
     async def _send(self, data: bytes) -> None:
         self._transport.write(data)
         while (room := self._room) is not None:
-            unsent = self._unsent()
+            unsent = count_unsent(self._transport)
             try:
                 async with asyncio.timeout(STALL_SECONDS):
                     await room.wait()
             except TimeoutError:
-                if self._unsent() >= unsent:
+                if count_unsent(self._transport) >= unsent:
                     await self.abort()
-
-    def _unsent(self) -> int:
-        """Return how many bytes the peer has not taken: ours, and those that the kernel holds for it.
-
-        A slow reader empties the kernel's buffer long before ours begins to shrink.
-        """
-        held = bytearray(4)
-        if (connection := self._transport.get_extra_info("socket")) is not None:
-            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, held)
-        return self._transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
     # What the transport calls
 
@@ -221,6 +207,17 @@ class ServerWire:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         scope.cancel()
+
+
+def count_unsent(transport: asyncio.Transport) -> int:
+    """Return how many bytes the peer has not taken: ours, and those that the kernel holds for it.
+
+    A slow reader empties the kernel's buffer long before ours begins to shrink.
+    """
+    held = bytearray(4)
+    if (connection := transport.get_extra_info("socket")) is not None:
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, held)
+    return transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
 
 def make_chunk(body: bytes) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import suppress
 
 import pytest
 
 from app.heads import MAX_HEAD_BYTES, MAX_HEADERS
-from app.protocol import MAX_AHEAD_BYTES, Protocol
+from app.protocol import MAX_AHEAD_BYTES, MAX_PIECES, Protocol
 from tests.api.answers import check_problem
 from tests.api.raw import Raw
 from tests.api.watched import WatchedServer, reply_path
@@ -25,6 +27,7 @@ TOO_LARGE = "A request's head has at most 32768 bytes and 100 headers."
 ENCODING = "The one transfer encoding is chunked, in HTTP/1.1."
 VERSION = "The versions of HTTP are 1.1 and 1.0 here."
 OTHER_HOST = "The target of the request names another host than Host does."
+NO_JSON = "The body is not JSON: Expecting value: line 524289 column 1 (char 1048576)."
 UNFINISHED = "The request ended before it was whole."
 
 JSON = "Content-Type: application/json"
@@ -253,6 +256,42 @@ async def test_an_answer_that_comes_before_the_body_is_read_by_a_client_that_sen
             await raw.send(b"a" * 2**23)
 
         assert await raw.rest() == b""
+
+
+async def test_a_body_that_looks_like_an_end_all_over_delays_nobody(server: WatchedServer):
+    body = b"\r\n\r\n" * 2**18
+    async with await Raw.open(server) as raw, await Raw.open(server) as other:
+        sending = asyncio.create_task(
+            raw.ask(
+                "POST /conversations", JSON, "Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (2**20, body)
+            )
+        )
+        waited = []
+        while not raw.reader._buffer:
+            before = time.monotonic()
+            await other.ask("GET /health/live")
+            assert (await other.answer()).status_code == 200
+            waited.append(time.monotonic() - before)
+        await sending
+
+        check_problem(await raw.answer(), 400, NO_JSON)
+    assert len(waited) > 10
+    assert max(waited) < 0.5
+
+
+@pytest.mark.parametrize("half_close", [False, True])
+async def test_a_body_that_looks_like_an_end_all_over_is_read_whole(server: WatchedServer, half_close: bool):
+    space = b"\r\n\r\n\r" * MAX_PIECES * 3
+    body = b'{"message":' + space + b'"with much space"}'
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+    async with await Raw.open(server) as raw:
+        await raw.ask("POST /send-message", JSON, "Transfer-Encoding: chunked", body=chunks + GET + b"\r\n")
+        if half_close:
+            raw.half_close()
+
+        assert (await raw.answer()).text == "Message sent successfully!"
+        assert (await raw.answer()).json() == {"status": "live"}
 
 
 async def test_a_trailer_is_no_header(server: WatchedServer):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 
-from app import cli, protocol, server
+from app import cli, outgoing, protocol, server
 
 PATIENCE = 0.5
 """What takes ten seconds elsewhere."""
 MAX_STREAMS = 5
 SPARE = 20
 REFUSING = 10
+UNREAD = 3
+STALL = 2.0
 
 if __name__ == "__main__":
     protocol.Protocol.HEAD_SECONDS = protocol.Protocol.BODY_SECONDS = PATIENCE
     protocol.Protocol.LINGER_SECONDS = 4 * PATIENCE
+    protocol.Protocol.STALL_SECONDS = STALL
+    outgoing.MAX_UNREAD = UNREAD
+    outgoing.PATIENCE_SECONDS = 0
     protocol.SLOWEST_BODY = 1000
     protocol.MAX_REFUSING = REFUSING
     server.SPARE_CONNECTIONS = SPARE

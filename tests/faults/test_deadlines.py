@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
+import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -15,14 +17,17 @@ import pytest_asyncio
 from tests.api.answers import check_problem
 from tests.api.bystanders import Control
 from tests.api.raw import Raw
-from tests.api.watched import WatchedServer, reply_path
+from tests.api.watched import QUICK, WatchedServer, path_of, reply_path
 from tests.faults import impatient_server
-from tests.faults.impatient_server import MAX_STREAMS, PATIENCE, REFUSING, SPARE
+from tests.faults.impatient_server import MAX_STREAMS, PATIENCE, REFUSING, SPARE, STALL, UNREAD
+from tests.faults.stalled import Stalled, stalled_reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 LATE = "The request did not arrive in time."
 TOO_MANY = "Too many connections are open."
+ANSWERS = 6
+"""How many long answers are more than the buffers of the system hold."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
@@ -163,6 +168,110 @@ async def end_of(raw: Raw) -> httpx.Response | None:
         return await raw.answer()
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+
+
+async def test_those_who_are_refused_take_no_place_and_a_stream_that_ends_keeps_its_own(control: Control) -> None:
+    body = json.dumps(
+        {"prompt": "Hi", "responder": "mock", "options": {"tokens": 20, "tokens_per_second": 20}}
+    ).encode()
+    async with AsyncExitStack() as stack:
+        stream = await stack.enter_async_context(await Raw.open(control.server))
+        sse = ("Content-Type: application/json", "Accept: text/event-stream", f"Content-Length: {len(body)}")
+        await stream.ask("POST /conversations", *sse, body=body)
+        await stream.reader.readuntil(b"event: hello")
+        idle = [await stack.enter_async_context(await Raw.open(control.server)) for _ in range(MAX_STREAMS + SPARE + 5)]
+        for raw in idle:
+            await raw.ask("GET /health/live")
+        answers = [answer for raw in idle if (answer := await end_of(raw))]
+        assert {answer.status_code for answer in answers} == {200, 503}
+
+        end = await stream.reader.readuntil(b"\r\n0\r\n\r\n")
+        assert b"event: reply.ended" in end
+        await asyncio.sleep(PATIENCE * 1.5)  # longer than a new connection may be silent
+        await stream.ask("GET /health/live")
+        assert (await stream.answer()).status_code == 200
+
+        for raw, answer in zip(idle, answers, strict=True):
+            if answer.status_code == 503:
+                raw.writer.transport.abort()
+        over = [await stack.enter_async_context(await Raw.open(control.server)) for _ in range(5)]
+        refused = [await end_of(raw) for raw in over]
+        assert [answer.status_code for answer in refused if answer] == [503] * 5
+        for raw in idle[:2]:
+            await raw.ask("GET /health/live", "Connection: close")
+            assert (await raw.answer()).status_code == 200
+            assert await raw.rest() == b""
+        late = await stack.enter_async_context(await Raw.open(control.server))
+        await late.ask("GET /health/live")
+        assert (await late.answer()).status_code == 200
+
+
+async def test_who_takes_nothing_of_an_answer_is_cut_and_no_request_was_begun_behind_it(control: Control) -> None:
+    server = control.server
+    path = await long_page(control)
+    async with await server.listen("/events") as channel, stalled_reader(server, path) as reader:
+        get = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        post = b"POST /send-message HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        reader.connection.send((post + b'Content-Length: 20\r\n\r\n{"message":"behind"}' + get) * ANSWERS)
+        await taken_on(control, reader)
+        await asyncio.sleep(2.5 * STALL)
+        whole = await count_answers(reader)
+        await server.post("/send-message", {"message": "the last"})
+
+        heard = [""]
+        while heard[-1] != "the last":
+            heard.append((await channel.next()).data)
+
+    assert heard.count("behind") == whole < ANSWERS
+
+
+async def test_of_many_who_read_nothing_the_first_are_cut_at_once(control: Control) -> None:
+    path = await long_page(control)
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(unread(control, path)) for _ in range(UNREAD + 2)]
+
+        answers = await asyncio.gather(*(count_answers(reader) for reader in readers))
+
+    assert max(answers[:2]) < ANSWERS
+    assert answers[2:] == [ANSWERS] * UNREAD
+
+
+async def long_page(control: Control) -> str:
+    """Return where an answer of a megabyte is."""
+    asked = await control.server.ask("x" * 250_000, **QUICK)
+    await control.server.ended(asked)
+    path = path_of(asked) + "/messages"
+    await control.server.ended(await control.server.ask("x" * 250_000, path, **QUICK))
+    return path
+
+
+@asynccontextmanager
+async def unread(control: Control, path: str) -> AsyncIterator[Stalled]:
+    """Ask for more than the buffers of the system hold, and read nothing of it."""
+    async with stalled_reader(control.server, path) as reader:
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
+        reader.connection.send((request + b"\r\n") * (ANSWERS - 2) + request + b"Connection: close\r\n\r\n")
+        await taken_on(control, reader)
+        yield reader
+
+
+async def taken_on(control: Control, reader: Stalled) -> None:
+    """Wait until the server has answered a reader as far as it does."""
+    while not reader.held:
+        await control.server.get("/health/live")
+    for _ in range(20):
+        await control.server.get("/health/live")
+
+
+async def count_answers(reader: Stalled) -> int:
+    """Read what there is, and say how many whole answers it is."""
+    received = b""
+    reader.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)  # or this takes its time
+    async with await reader.wake() as stream:
+        with suppress(ConnectionError):
+            while piece := await stream.reader.read(2**20):
+                received += piece
+    return received.count(b'],"next":')
 
 
 async def test_as_many_files_may_be_open_as_the_system_allows(control: Control) -> None:
