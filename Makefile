@@ -28,7 +28,7 @@ install: .venv/.dev ## install everything into .venv, hashes checked; quick when
 	@echo "Everything is installed in .venv."
 
 test: .venv/.dev .venv/.web ## run every test, a process per core; the page's own only when it has changed
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 cover: .venv/.dev ## run every test and report branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
