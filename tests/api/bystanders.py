@@ -53,7 +53,7 @@ class Control:
         assert ending["text_sha256"] == hashlib.sha256(ending["text"].encode()).hexdigest()
 
     async def _read(self) -> None:
-        frame = await self.stream.next(within=5.0)
+        frame = await self.stream.next()
         if frame.event == "reply.delta":
             self._pieces.append(frame.json["text"])
             self._length += len(self._pieces[-1])

@@ -177,7 +177,7 @@ async def test_a_reply_of_exactly_the_limit_is_not_cut(narrow: WatchedServer):
 
 async def open_stream(server: WatchedServer, path: str) -> EventStream:
     """Open a stream as soon as there is room: one that was cut counts until the server has noticed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (await (stream := await server.listen(path)).next()).event == "bye":
             stream.cut()
     return stream

@@ -141,14 +141,24 @@ async def test_a_poll_whose_client_is_gone_leaves_its_place(
         cursor = (await stream.until("reply.started")).id
     path = f"{path_of(asked)}/{what.format(cursor=cursor, reply=asked['reply']['id'])}"
 
-    async def until(refused: bool) -> None:
-        while ((await server.get(path.replace("wait=30", "wait=0.01"))).status_code == 429) is not refused:
-            pass
+    async def is_full() -> bool:
+        return (await server.get(path.replace("wait=30", "wait=0.01"))).status_code == 429
 
-    async with asyncio.timeout(15):
-        await until(refused=False)
-        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        await until(refused=True)
+    async def wait_in_the_only_place() -> asyncio.StreamWriter:
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = asyncio.ensure_future(reader.read(1))
+            while not answer.done():  # refused, because the question after it came first
+                if await is_full():
+                    answer.cancel()
+                    return writer
+            writer.close()
+
+    async with asyncio.timeout(30):
+        while await is_full():  # until the stream is known to be gone
+            pass
+        writer = await wait_in_the_only_place()
         writer.transport.abort()
-        await until(refused=False)
+        while await is_full():
+            pass

@@ -143,7 +143,7 @@ async def test_each_stream_goes_on_live_with_the_frames_that_all_get(server: Wat
 
 
 async def _reply_ended(stream: EventStream) -> str:
-    return str((await stream.until("reply.ended", within=10)).json["reply_id"])
+    return str((await stream.until("reply.ended")).json["reply_id"])
 
 
 async def test_a_deleted_conversation_ends_its_stream_and_no_other(server: WatchedServer):

@@ -78,7 +78,7 @@ async def test_an_index_that_cannot_be_stored_fails_alone_and_comes_back(start_s
     assert (await server.get("/conversations")).json()["conversations"][0]["id"] == id
 
     place.rmdir()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (await server.get("/conversations?q=tapir")).status_code == 503:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

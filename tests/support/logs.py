@@ -50,7 +50,7 @@ def once() -> Callable[[Commit], bool]:
     return lambda commit: left.pop() if left else False
 
 
-async def until(what: Callable[[], object], within: float = 5.0) -> None:
+async def until(what: Callable[[], object], within: float = 30.0) -> None:
     """Let others run until something is true."""
     async with asyncio.timeout(within):
         while not what():  # noqa: ASYNC110 - what is waited for has no event
