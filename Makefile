@@ -12,7 +12,7 @@ STALE := stale
 endif
 
 # What the page is built from; a folder changes when a file comes or goes.
-WEB := hatch_build.py $(wildcard web/*.* web/src web/src/*)
+WEB := hatch_build.py $(wildcard web/*.* web/src web/src/* web/src/*/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

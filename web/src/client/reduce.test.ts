@@ -9,7 +9,7 @@ interface Scene {
   after: { deleted: boolean; conversation: Conversation; messages: Message[] };
 }
 
-const files = import.meta.glob<unknown>('../../tests/vectors/*.json', { eager: true, import: 'default' });
+const files = import.meta.glob<unknown>('../../../tests/vectors/*.json', { eager: true, import: 'default' });
 const name = (path: string) => path.replace(/.*\/|\.json$/g, '');
 const scenes = Object.entries(files)
   .filter(([path]) => !['broadcast', 'control'].includes(name(path)))
@@ -53,7 +53,7 @@ describe.each(scenes)('%s', (_, scene) => {
 });
 
 test('of the control frames only a snapshot changes what is shown', () => {
-  const { steps } = files['../../tests/vectors/control.json'] as { steps: { data: Frame }[] };
+  const { steps } = files['../../../tests/vectors/control.json'] as { steps: { data: Frame }[] };
   const state = begin(scenes[0]![1]);
 
   for (const { data } of steps) {

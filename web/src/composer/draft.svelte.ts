@@ -1,5 +1,5 @@
 /** What somebody is writing. Sent again after a failure, the same text is the same request, and is done once. */
-import { newKey } from './post';
+import { newKey } from '../client/post';
 
 export class Draft {
   text = $state('');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { newKey, post, Refused } from './post';
+import { newKey, Refused, send } from './post';
 
 const keys: (string | null)[] = [];
 
@@ -32,7 +32,7 @@ afterEach(() => {
 test('a request that is lost or comes too early is repeated as the same one', async () => {
   answers(null, Response.json({ detail: 'The server is about to end.' }, { status: 503 }), Response.json({ a: 1 }));
 
-  expect(await patiently(post('/x', {}))).toEqual({ a: 1 });
+  expect(await patiently(send('POST', '/x', {}))).toEqual({ a: 1 });
   expect(keys).toHaveLength(3);
   expect(new Set(keys).size).toBe(1);
 });
@@ -40,27 +40,27 @@ test('a request that is lost or comes too early is repeated as the same one', as
 test('a no is final, and told in the words of the server', async () => {
   answers(Response.json({ detail: 'A reply is running.' }, { status: 409 }));
 
-  await expect(patiently(post('/x', {}))).rejects.toEqual(new Refused('A reply is running.'));
+  await expect(patiently(send('POST', '/x', {}))).rejects.toEqual(new Refused('A reply is running.', 409));
   expect(keys).toHaveLength(1);
 });
 
 test('an answer that is no problem has words, too', async () => {
   answers(new Response('<h1>Bad gateway</h1>', { status: 502 }));
 
-  await expect(patiently(post('/x', {}))).rejects.toThrow('The server answered 502.');
+  await expect(patiently(send('POST', '/x', {}))).rejects.toThrow('The server answered 502.');
 });
 
 test('nobody waits for ever', async () => {
   answers(null);
 
-  await expect(patiently(post('/x', {}))).rejects.toThrow('The server cannot be reached.');
+  await expect(patiently(send('POST', '/x', {}))).rejects.toThrow('The server cannot be reached.');
   expect(keys).toHaveLength(5);
 });
 
 test('a plain answer is a text', async () => {
   answers(new Response('Message sent successfully!', { headers: { 'Content-Type': 'text/plain' } }));
 
-  expect(await patiently(post('/x', {}))).toBe('Message sent successfully!');
+  expect(await patiently(send('POST', '/x', {}))).toBe('Message sent successfully!');
 });
 
 test('keys are long and never the same', () => {

@@ -82,8 +82,31 @@ export type ControlFrame =
 
 export type Frame = LogEvent | ControlFrame;
 
+/** What the list of conversations sends. */
+export type ListFrame =
+  | { type: 'snapshot'; conversations: Conversation[] }
+  | { type: 'conversation.changed'; conversation: Conversation }
+  | { type: 'conversation.deleted'; id: string }
+  | Extract<ControlFrame, { type: 'hello' | 'ping' | 'bye' }>;
+
+/** A responder as `GET /responders` tells of it; `options` is JSON Schema. */
+export interface Responder {
+  name: string;
+  description: string;
+  options: Record<string, unknown>;
+}
+
+/** What answers `POST /conversations`, `.../messages` and `.../retry`. */
+export interface Asked {
+  conversation: Conversation;
+  message?: Message;
+  reply: Reply;
+  cursor: string;
+  events: string;
+}
+
 /** The event types that a page listens for; what it does not know is for a later one. */
-export const FRAME_TYPES: readonly Frame['type'][] = [
+export const FRAME_TYPES: readonly string[] = [
   'hello',
   'snapshot',
   'ping',
@@ -97,6 +120,8 @@ export const FRAME_TYPES: readonly Frame['type'][] = [
   'reply.ended',
   'conversation.updated',
   'conversation.deleted',
+  'conversation.changed',
+  'message',
 ];
 
 export const isWhole = (message: Message | Outline): message is Message => 'parts' in message;
