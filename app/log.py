@@ -29,7 +29,7 @@ while it takes one stream's settlement not."""
 SETTLE_EVERY = 1000
 """How many unsettled records of one stream make it due for settling although replies still run in it..."""
 SETTLE_BYTES = 2**20
-"""... or how many bytes of their JSON."""
+"""... or how many bytes of their JSON; what is more is left for the next commit, since packing holds all streams."""
 SETTLE_LATE = 2000
 """After how many later commits a stream is settled all the same, so that a silent one does not hold the journal."""
 BROADCAST_KEPT = 10_000
@@ -271,6 +271,7 @@ class Log:
         self._put_off.discard(tail)
         tail.start = max(tail.start, settlement.keep_from - 1)
         tail.settle(settlement.records[-1].seq)
+        self._note_unsettled(tail)
         self.tails.forget_unused(tail)
 
 
@@ -291,5 +292,7 @@ def _number(appends: list[Append]) -> Iterator[Entry]:
 
 
 def _settlement(tail: Tail) -> Settlement:
-    keep_from = tail.head - BROADCAST_KEPT + 1 if tail.name == BROADCAST else 0
-    return Settlement(tail.name, tail.unsettled_records(), keep_from)
+    records = tail.unsettled_records(SETTLE_BYTES)
+    last = records[-1].seq
+    keep_from = last - BROADCAST_KEPT + 1 if tail.name == BROADCAST else 0
+    return Settlement(tail.name, records, keep_from, more=last < tail.head)

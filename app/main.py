@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.di import Provide
 
-from app.api import about, broadcast, conversations, log_page, messages, page, streams
+from app.api import about, broadcast, conversations, imports, log_page, messages, page, streams
 from app.api.node import Node
 from app.api.origins import Origins
 from app.api.problems import problem_details
@@ -22,6 +22,7 @@ from app.engine.sqlite import SQLiteEngine
 from app.errors import RESTORE, NotFound, NotStoring, StartError
 from app.idempotency import Answers
 from app.ids import BROADCAST
+from app.imports import Imports
 from app.log import Log
 from app.running import Running
 from app.search import Search
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             conversations.rename_conversation,
             conversations.delete_conversation,
             conversations.stream_conversation,
+            imports.import_conversation,
             log_page.read_log,
             messages.ask,
             messages.list_messages,
@@ -107,7 +109,17 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         channel = Broadcast(log, tail, running, answers, settings)
         try:
             await _recover(commands)
-            yield Node(settings, log, running, commands, channel, registry, Streams(settings.max_streams), search)
+            yield Node(
+                settings,
+                log,
+                running,
+                commands,
+                channel,
+                registry,
+                Streams(settings.max_streams),
+                search,
+                Imports(log, running, answers),
+            )
         finally:
             await running.drain(0, asyncio.Event())
             await running.close()

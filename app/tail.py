@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import accumulate, takewhile
 from typing import Protocol
 
 from app.events import Event, MessageCreated, Record, ReplyDelta, ReplyEnded
@@ -126,9 +127,13 @@ class Tail:
                 case ReplyEnded():
                     self.history.forget(event.reply_id)
 
-    def unsettled_records(self) -> Sequence[Record]:
-        """Return all records that are not in a block yet."""
-        return self._records[self.settled - self._floor :]
+    def unsettled_records(self, max_bytes: int | None = None) -> Sequence[Record]:
+        """Return the records that are not in a block yet; with `max_bytes` the oldest, until these reach it."""
+        records = self._records[self.settled - self._floor :]
+        if max_bytes is None or self.unsettled_bytes <= max_bytes:
+            return records
+        sizes = accumulate(len(record.data) for record in records)
+        return records[: 1 + sum(1 for _ in takewhile(lambda size: size < max_bytes, sizes))]
 
     def settle(self, seq: int) -> None:
         """Note that everything up to `seq` is in blocks, and let go of what lies behind the window."""

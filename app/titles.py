@@ -8,10 +8,10 @@ MAX_TITLE_CHARACTERS = 500
 FIRST_WORDS_CHARACTERS = 60
 
 
-def check_title(title: str) -> str:
-    """Return a title. Raises `Invalid` for one that shows nothing or is too long."""
+def check_title(title: str, path: str = "title") -> str:
+    """Return a title. Raises `Invalid` for one that shows nothing or is too long; it is at `path`."""
     if not title.strip() or len(title) > MAX_TITLE_CHARACTERS:
-        raise Invalid(f"A title has 1 to {MAX_TITLE_CHARACTERS} characters, not all of them white space.", "title")
+        raise Invalid(f"A title has 1 to {MAX_TITLE_CHARACTERS} characters, not all of them white space.", path)
     return title
 
 

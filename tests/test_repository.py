@@ -26,7 +26,7 @@ LAYERS = """
     app.ids | app.errors | app.characters | app.words | app.client | app.terminal
     app.settings | app.titles
     app.messages
-    app.events
+    app.events | app.exports
     app.history
     app.engine.base
     app.tail | app.engine.*
@@ -34,9 +34,9 @@ LAYERS = """
     app.tails | app.resume | app.writer | app.listing
     app.log
     responders.*
-    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions
+    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions | app.retold
     app.running
-    app.conversations | app.broadcast | app.search
+    app.conversations | app.broadcast | app.search | app.imports
     app.api.*
     app.main | app.handover | app.heads
     app.outgoing

@@ -8,6 +8,7 @@ from app.api.messages import MAX_WAIT
 from app.api.node import ThisNode
 from app.api.responses import json_response
 from app.errors import Draining, NotStoring
+from app.imports import MAX_IMPORT_BYTES, MAX_IMPORT_PARTS, MAX_IMPORTS
 from app.running import MAX_WAITING
 from app.search import MAX_QUERY_CHARACTERS, MAX_SEARCHES
 
@@ -38,6 +39,9 @@ async def list_limits(node: ThisNode) -> Response[bytes]:
             "max_broadcast_bytes": settings.max_broadcast_bytes,
             "max_query_characters": MAX_QUERY_CHARACTERS,
             "max_searches": MAX_SEARCHES,
+            "max_import_bytes": MAX_IMPORT_BYTES,
+            "max_import_parts": MAX_IMPORT_PARTS,
+            "max_imports": MAX_IMPORTS,
             "max_wait_seconds": MAX_WAIT,
             "reply_idle_seconds": settings.reply_idle_seconds,
         }

@@ -30,6 +30,8 @@ from app.api.objects import (
     Snapshot,
     one_of,
 )
+from app.exports import Export
+from app.imports import Imported
 from app.questions import Asked
 from app.search import MAX_QUERY_CHARACTERS
 
@@ -85,6 +87,20 @@ _ASKED = Call(
     refused=[413, 429, 503],
 )
 _QUESTION = {"prompt": "What do the gulls want?"}
+_EXPORT = {
+    "conversation": {"title": "Gulls"},
+    "messages": [
+        {
+            "id": "1",
+            "role": "user",
+            "parent": None,
+            "parts": [{"type": "text", "text": "What do the gulls want?"}],
+            "text": "What do the gulls want?",
+            "status": "completed",
+            "created_at": "2026-01-02T03:04:05Z",
+        }
+    ],
+}
 
 CALLS = {
     "create_conversation": _ASKED._replace(body=NewConversation, example=_QUESTION),
@@ -100,6 +116,14 @@ CALLS = {
         {200: _stream(FRAMES), 204: {}},
         parameters=[*_CURSOR, _in("query", "until", "End when nothing runs.", enum=["idle"])],
         refused=[503],
+    ),
+    "import_conversation": Call(
+        {201: _json(Imported)},
+        Export,
+        example=_EXPORT,
+        parameters=[_KEY],
+        headers=["Location", "Idempotency-Replayed"],
+        refused=[413, 429, 503],
     ),
     "read_log": Call({200: _json(LogPage)}, parameters=[*_CURSOR, _WAIT], refused=[429, 503]),
     "ask": _ASKED._replace(body=NewMessage, example=_QUESTION, refused=[409, 413, 429, 503]),

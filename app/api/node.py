@@ -10,6 +10,7 @@ from litestar.params import FromPath, SkipValidation
 from app.api.stream import Streams
 from app.broadcast import Broadcast
 from app.conversations import Conversations
+from app.imports import Imports
 from app.log import Log
 from app.running import Running
 from app.search import Search
@@ -29,6 +30,7 @@ class Node:
     registry: Registry
     streams: Streams
     search: Search
+    imports: Imports
 
 
 ThisNode = NamedDependency[SkipValidation[Node]]

@@ -146,6 +146,9 @@ class Limits(Struct):
     max_broadcast_bytes: int
     max_query_characters: int
     max_searches: int
+    max_import_bytes: int
+    max_import_parts: int
+    max_imports: int
     max_wait_seconds: float
     reply_idle_seconds: float
 

@@ -9,15 +9,18 @@ import asyncio
 import codecs
 import json
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.types import Empty
+from litestar.utils.scope.state import ScopeState
 
-from app.errors import Invalid, Malformed, TooLarge, Unsupported
+from app.errors import Invalid, Malformed, TickertapeError, TooLarge, Unsupported
 from app.idempotency import Key
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 PRINCIPAL = "local"
@@ -26,11 +29,14 @@ OPTIONS_BYTES = 64 * 1024
 """How much of a body the options may be, beside its texts."""
 _FRAME_BYTES = 4096
 """How much of a body is room for the names of its fields, ids, and white space."""
-_PARSED_AT_ONCE = 16 * 1024
+_AT_ONCE = 16 * 1024
+_LONG = 512 * 1024
 _LONGEST_INTEGER = 1000
 _LONGEST_PATH = 100
+_LONGEST_REASON = 300
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_NESTED = re.compile(r"(Object .*`) - at `\$(\.conversation|\.messages\[[0-9]+\][\w.\[\]]*)`", re.DOTALL)
 
 
 def body_limit(*texts: int) -> int:
@@ -43,20 +49,38 @@ async def read_json(request: Request[Any, Any, Any], type: type[T], limit: int, 
 
     Raises `TooLarge`, `Unsupported`, `Malformed` and `Invalid`.
     """
+    body = await read_body(request, limit, optional=optional)
+    try:
+        # A large body is read in a thread, so that nobody's tokens wait for it.
+        value = _parse(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_parse, body)
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+
+
+async def read_body(request: Request[Any, Any, Any], limit: int, *, optional: bool = False) -> bytes:
+    """Return a body of at most `limit` bytes that says it is JSON. Raises `TooLarge` and `Unsupported`."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise Unsupported(f"A body is sent as it is, without Content-Encoding: {encoding[:40]!r} is not read.")
     body = await _read_body(request, limit)
     if not body and optional:
-        body = b"{}"
-    else:
-        _check_content_type(request)
-    try:
-        # A large body is read in a thread, so that nobody's tokens wait for it.
-        value = _parse(body) if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(_parse, body)
-        return msgspec.convert(value, type)
-    except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from error
+        return b"{}"
+    _check_content_type(request)
+    return body
+
+
+def forget_body(request: Request[Any, Any, Any]) -> None:
+    """Let go of a body that was read: a request and its connection hold each other until the collector comes."""
+    request._body = ScopeState.from_scope(request.scope).body = Empty  # noqa: SLF001 - nothing else empties it
+
+
+async def read_structs(body: bytes, type: type[S], take: Callable[[S], T]) -> T:
+    """Return what `take` makes of a body that may be very long, all of it in a thread.
+
+    Raises `Malformed`, `Invalid`, and what `take` does.
+    """
+    return await asyncio.to_thread(_take_structs, body, type, take)
 
 
 async def wait_at_most(request: Request[Any, Any, Any], seconds: float, waiting: Coroutine[Any, Any, None]) -> None:
@@ -79,7 +103,8 @@ async def idempotency_key(request: Request[Any, Any, Any]) -> Key | None:
     key = given[0]
     if len(given) > 1 or not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise Malformed("An Idempotency-Key is sent once and has 1 to 255 printable ASCII characters.")
-    return Key.of(PRINCIPAL, request.method, request.scope["path"], key, await request.body())
+    asked = (PRINCIPAL, request.method, request.scope["path"], key, await request.body())
+    return Key.of(*asked) if len(asked[-1]) <= _AT_ONCE else await asyncio.to_thread(Key.of, *asked)
 
 
 def query(request: Request[Any, Any, Any], name: str) -> str | None:
@@ -180,6 +205,33 @@ def _parse(body: bytes) -> Any:
     return value
 
 
+def _take_structs(body: bytes, type: type[S], take: Callable[[S], T]) -> T:
+    long = len(body) > _LONG
+    try:
+        if not long:
+            _parse(body)
+        taken = take(_decode(body, type))
+        if long:
+            # After it has passed as structs: millions of empty lists, as objects, would hold up everybody.
+            _parse(body)
+        return taken
+    except TickertapeError as error:
+        # The frames of what failed hold the value: they go here, in the thread, and not on the loop.
+        error.__context__ = error.__cause__ = None
+        raise error.with_traceback(None) from None
+
+
+def _decode(body: bytes, type: type[S]) -> S:
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+    except RecursionError as error:
+        raise Malformed("The body is nested too deeply.") from error
+    except msgspec.DecodeError as error:
+        raise Malformed(f"The body is not JSON: {error}.") from error
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -215,9 +267,15 @@ def _too_large(text: str) -> Invalid:
 
 def _refusal(text: str) -> Invalid:
     """Return msgspec's message, such as "Expected `str`, got `int` - at `$.prompt`", with its path taken out."""
+    within = ""
+    # Somebody's key may look like a place, so only what can be one of ours is taken for it.
+    if nested := _NESTED.fullmatch(text):
+        text, within = nested[1], nested[2][1:] + "."
     if unknown := _UNKNOWN.fullmatch(text):
-        return Invalid("There is no such field here.", unknown[1][:_LONGEST_PATH])
-    if missing := _MISSING.fullmatch(text):
-        return Invalid("The field is missing.", missing[1])
-    reason, _, place = text.partition(" - at `$")
-    return Invalid(f"{reason}.", place.rstrip("`").lstrip("."))
+        reason, field = "There is no such field here.", unknown[1][:_LONGEST_PATH]
+    elif missing := _MISSING.fullmatch(text):
+        reason, field = "The field is missing.", missing[1]
+    else:
+        reason, _, field = text.partition(" - at `$")
+        reason, field = f"{reason[:_LONGEST_REASON]}.", field.rstrip("`").lstrip(".")
+    return Invalid(reason, within + field)

@@ -93,11 +93,15 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """All committed records of one stream that are not in a block yet; blocks that end before `keep_from` may go."""
+    """The oldest committed records of one stream that are not in a block yet: all of them, or there are `more`.
+
+    Blocks that end before `keep_from` may go.
+    """
 
     stream: str
     records: Sequence[Record]
     keep_from: int = 0
+    more: bool = False
 
 
 class Commit(msgspec.Struct, frozen=True):

@@ -275,7 +275,8 @@ class SQLiteEngine:
             db.execute("UPDATE meta SET value = value")  # a transaction that writes nothing would prove nothing
         for settlement in commit.settlements:
             rows.settle(db, settlement)
-            unsettled.pop(settlement.stream, None)
+            if not settlement.more:
+                unsettled.pop(settlement.stream, None)
         journal = [(entry.stream, entry.records) for entry in commit.entries if entry.records]
         if journal:
             row_id = db.execute("INSERT INTO journal (entries) VALUES (?)", (pack_journal(journal),)).lastrowid

@@ -33,6 +33,7 @@ CALLS = {
     "rename": Call("PATCH", "{conversation}", "title", FRAME + TITLE),
     "retry": Call("POST", "{reply}/retry", None, FRAME + OPTIONS, optional=True),
     "stop": Call("POST", "{reply}/stop", None, FRAME, optional=True),
+    "import": Call("POST", "/conversations/import", None, 8 * 2**20),
     "say": Call("POST", "/send-message", "message", FRAME + BROADCAST),
 }
 

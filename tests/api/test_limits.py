@@ -41,6 +41,9 @@ async def test_the_limits_are_listed(narrow: WatchedServer):
         "max_waiting": 10,
         "max_query_characters": 500,
         "max_searches": 8,
+        "max_import_bytes": 8 * 2**20,
+        "max_import_parts": 10_000,
+        "max_imports": 4,
         "max_wait_seconds": 30.0,
         "reply_idle_seconds": 120.0,
     }

@@ -105,6 +105,8 @@ async def test_every_call_answers_as_the_document_says(server: WatchedServer, co
     running = await server.ask(**SILENT)
     await server.post(f"{reply_path(running)}/stop", {})
     await server.client.patch(server.url + path, json={"title": "Gulls"})
+    whole = (await server.get(f"{path}/messages")).json()["messages"]
+    await server.post("/conversations/import", {"conversation": {"title": "Gulls"}, "messages": whole})
     await server.post("/send-message", {"message": "Hello, all"})
     for place in ["/conversations", path, f"{path}/messages?limit=2", f"{path}/log?from=start", f"{path}/log", reply]:
         await server.get(place)

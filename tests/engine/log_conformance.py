@@ -76,6 +76,20 @@ class LogConformance:
         assert await store.engine.read("s", 0, 100) == records(1, 5)
         assert await store.reopen() == {}
 
+    async def test_what_is_left_of_a_stream_that_is_settled_in_part_stays_in_the_journal(self, store: Store) -> None:
+        await store.engine.commit(commit(new_stream("s", 5), new_stream("t", 1, b"t")))
+
+        await store.engine.commit(
+            commit(settle=[Settlement("s", records(1, 3), more=True), self.settlement("t", 1, 1)])
+        )
+        await store.engine.commit(commit(Entry("s", records(6, 7))))
+
+        assert await store.engine.read("s", 0, 100) == records(1, 3)
+        assert await store.reopen() == {"s": records(4, 7)}
+        await store.engine.commit(commit(settle=[self.settlement("s", 4, 7)]))
+        assert await store.reopen() == {}
+        assert await store.engine.read("s", 0, 100) == records(1, 7)
+
     async def test_records_are_read_only_once_they_are_settled(self, engine: Engine) -> None:
         await engine.commit(commit(new_stream("s", 5)))
 

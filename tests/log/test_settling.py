@@ -74,6 +74,23 @@ async def test_a_few_long_messages_are_settled_as_many_short_ones_are(log: Log, 
         assert tail.unsettled < 16
 
 
+async def test_much_at_once_is_settled_in_several_commits(log: Log, disk: Disk, engine: MemoryEngine) -> None:
+    sizes: list[int] = []
+    engine.refuse = lambda commit: sizes.extend(sum(len(r.data) for r in s.records) for s in commit.settlements)
+    talk, reply_id = await running_talk(log)
+    talk.say(reply_id, *["x" * (SETTLE_BYTES // 4)] * 20)
+
+    await talk.end(reply_id).committed()
+    talk.leave()
+    await until(lambda: not log.tails.held)
+
+    assert len(sizes) >= 6
+    assert max(sizes[:-1]) < 1.5 * SETTLE_BYTES
+    assert [r.seq for block in disk.state.blocks["conversation/c"] for r in block] == list(range(1, 25))
+    assert disk.state.journal["conversation/c"] == ()
+    assert log._since == {}
+
+
 async def test_a_silent_stream_does_not_hold_the_journal_for_ever(
     log: Log, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,11 +260,13 @@ def _apply(state: State, commit: Commit) -> State:
 
 def _settle(state: State, settlement: Settlement) -> State:
     name, records = settlement.stream, tuple(settlement.records)
-    if state.journal[name] != records:
-        raise ValueError("a settlement holds all unsettled records, and nothing else")
+    journal = state.journal[name]
+    rest = journal[len(records) :]
+    if journal[: len(records)] != records or bool(rest) != settlement.more:
+        raise ValueError("a settlement holds the oldest unsettled records, and says whether there are more")
     new = [records[at : at + BLOCK] for at in range(0, len(records), BLOCK)]
     kept = [block for block in (*state.blocks.get(name, ()), *new) if block[-1].seq >= settlement.keep_from]
-    return replace(state, blocks={**state.blocks, name: tuple(kept)}, journal={**state.journal, name: ()})
+    return replace(state, blocks={**state.blocks, name: tuple(kept)}, journal={**state.journal, name: rest})
 
 
 def _row(state: State, entry: Entry, row: Row) -> State:
