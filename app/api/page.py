@@ -28,9 +28,11 @@ SECURITY = {
     "X-Content-Type-Options": "nosniff",
 }
 _FRESH = {"Cache-Control": "no-cache", "Vary": "Accept"}
-_NO_MARKUP = "; require-trusted-types-for 'script'; trusted-types svelte-trusted-html"
-"""Only the templates of the chat page itself may become markup, never a text; the page of the API needs more."""
-_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_NO_MARKUP = "; require-trusted-types-for 'script'; trusted-types svelte-trusted-html dompurify"
+"""Only the page's own templates may become markup, and what DOMPurify has cleaned; the page of the API needs more."""
+# A page of a listed origin loads the client, too: what a browser has kept of its own page would lack what allows that.
+_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Origin"}
+_NEWEST = {"Cache-Control": "no-cache", "Vary": "Origin"}
 _TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -78,8 +80,9 @@ def page_routes(static: Path = STATIC) -> list[HTTPRouteHandler]:
 
     No path of a request ever becomes the path of a file, so there is none to climb out of.
     """
-    page = _read(static / "index.html")
+    page, client = _read(static / "index.html"), _read(static / "client.js")
     assets = {f"/assets/{path.name}": File.read(path) for path in (static / "assets").glob("*") if path.is_file()}
+    files = {name: (file, _FOREVER) for name, file in assets.items()} | {"/client.js": (client, _NEWEST)}
 
     def welcome(request: Request[Any, Any, Any]) -> Response[Any]:
         """Send the chat page to a browser, and to others a word on how to begin."""
@@ -88,13 +91,14 @@ def page_routes(static: Path = STATIC) -> list[HTTPRouteHandler]:
         text = ("" if page else _NOT_BUILT) + _WELCOME.replace("URL", str(request.base_url).rstrip("/"))
         return Response(text, media_type="text/plain", headers=SECURITY | _FRESH)
 
-    def asset(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Send a file whose name changes with its content."""
-        if found := assets.get(request.scope["path"]):
-            return found.answer(request, _FOREVER)
-        raise NotFoundException
+    def file(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Send a file whose name changes with its content, or the client, whose name other pages know."""
+        found, kept = files.get(request.scope["path"], (None, {}))
+        if found is None:
+            raise NotFoundException
+        return found.answer(request, kept)
 
-    return [_route(["/"], welcome), *([_route(sorted(assets), asset)] if assets else [])]
+    return [_route(["/"], welcome), _route(sorted(files), file)]
 
 
 def openapi_config(static: Path = STATIC) -> OpenAPIConfig:

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { reduceList, UNKNOWN } from './list';
+import { newestFirst, reduceList, UNKNOWN } from './list';
 import type { Conversation } from './protocol';
 
 const one = (id: string, updated_at: string, title = id): Conversation => ({
@@ -17,6 +17,17 @@ test('a conversation that changes stands where its activity belongs', () => {
   expect(ids(reduceList(LIST, { type: 'conversation.changed', conversation: one('a', '3') }))).toBe('a b');
   expect(ids(reduceList(LIST, { type: 'conversation.changed', conversation: one('c', '1.5') }))).toBe('b c a');
   expect(ids(reduceList(LIST, { type: 'conversation.changed', conversation: one('c', '0') }))).toBe('b a c');
+});
+
+test('times are compared whether or not they have a fraction', () => {
+  const times = ['2026-01-01T10:00:05Z', '2026-01-01T10:00:05.25Z', '2026-01-01T10:00:05.5Z', '2026-01-01T10:00:06Z'];
+
+  expect(times.toSorted(newestFirst)).toEqual(times.toReversed());
+  expect(newestFirst(times[0] ?? '', times[0] ?? '')).toBe(0);
+});
+
+test('of two at the same time, the one that changed last is first', () => {
+  expect(ids(reduceList(LIST, { type: 'conversation.changed', conversation: one('c', '2') }))).toBe('c b a');
 });
 
 test('a conversation that is deleted is gone, and another frame changes nothing', () => {

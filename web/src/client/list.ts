@@ -24,10 +24,17 @@ export function reduceList(state: ListState, frame: ListFrame): ListState {
   }
 }
 
+/** Compare two times of the server as `sort` wants it, the newer first. */
+export function newestFirst(one: string, other: string): number {
+  // A fraction is written only where there is one, so "…05Z" would come after "…05.5Z" as text.
+  const [a, b] = [one.replace('Z', ''), other.replace('Z', '')];
+  return a === b ? 0 : a < b ? 1 : -1;
+}
+
 const without = (list: readonly Conversation[], id: string) => list.filter((one) => one.id !== id);
 
 /** Put a conversation where its last activity belongs. */
 function placed(list: readonly Conversation[], one: Conversation): Conversation[] {
-  const before = list.findIndex(({ updated_at }) => updated_at <= one.updated_at);
+  const before = list.findIndex(({ updated_at }) => newestFirst(updated_at, one.updated_at) >= 0);
   return list.toSpliced(before < 0 ? list.length : before, 0, one);
 }

@@ -75,7 +75,7 @@ export type LogEvent =
   | { type: 'conversation.deleted' };
 
 export type ControlFrame =
-  | { type: 'hello'; stream: string; epoch: string; cursor: string; resumed: boolean; reason: string | null }
+  | { type: 'hello'; stream: string; epoch: string | null; cursor: string | null; resumed: boolean; reason: string | null }
   | { type: 'snapshot'; conversation: Conversation; messages: (Message | Outline)[]; cursor: string }
   | { type: 'ping'; cursor: string }
   | { type: 'bye'; reason: string; retry_after?: number };

@@ -1,5 +1,5 @@
 /** What a conversation's frames add up to: the page's only reader of history. Pure; a state is never changed. */
-import { isReply, isWhole, type Conversation, type Frame, type Message, type Outline, type Part } from './protocol';
+import { isLive, isReply, isWhole, type Conversation, type Frame, type Message, type Outline, type Part } from './protocol';
 import type { LogEvent, Reply } from './protocol';
 
 export interface State {
@@ -21,7 +21,7 @@ export const EMPTY: State = { conversation: null, messages: [], deleted: false }
 export function reduce(state: State, frame: Frame | Filled): State {
   switch (frame.type) {
     case 'snapshot':
-      return { conversation: frame.conversation, messages: frame.messages, deleted: false };
+      return { conversation: frame.conversation, messages: withKept(frame.messages, state.messages), deleted: false };
     case 'message.created':
       return added(state, frame.message, frame.message.created_at);
     case 'reply.created': {
@@ -46,10 +46,17 @@ export function reduce(state: State, frame: Frame | Filled): State {
     case 'bye':
       return frame.reason === 'deleted' ? { ...state, deleted: true } : state;
     case 'filled':
-      return filled(state, frame.messages);
+      return { ...state, messages: withKept(state.messages, frame.messages) };
     default:
       return state;
   }
+}
+
+/** Messages with their outlines filled by others that are whole. Only by what has ended, since that never changes. */
+export function withKept(messages: State['messages'], others: State['messages']): State['messages'] {
+  if (others.length === 0 || messages.every(isWhole)) return messages;
+  const kept = new Map(others.filter((message) => isWhole(message) && !isLive(message)).map((one) => [one.id, one]));
+  return messages.map((message) => (isWhole(message) ? message : (kept.get(message.id) ?? message)));
 }
 
 /** The messages from the root to the newest leaf. */
@@ -107,10 +114,4 @@ function withPiece(parts: Part[], event: Exclude<Growth, { type: 'reply.started'
 function ended(reply: Reply, event: Extract<LogEvent, { type: 'reply.ended' }>): Reply {
   const { status, at, finish_reason, usage, error } = event;
   return { ...reply, status, ended_at: at, finish_reason, usage, error: error ?? null };
-}
-
-function filled(state: State, whole: readonly Message[]): State {
-  const byId = new Map(whole.map((message) => [message.id, message]));
-  const messages = state.messages.map((message) => (isWhole(message) ? message : (byId.get(message.id) ?? message)));
-  return { ...state, messages };
 }
