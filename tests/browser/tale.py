@@ -1,4 +1,7 @@
-"""A responder with a control: its reply to the path of a gate waits in the middle until the gate is open."""
+"""A responder with a control: its reply to the path of a gate waits in the middle until the gate is open.
+
+What stands below the path is then the reply, waiting where `PAUSE` is.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from responders.base import Prompt
 
 BEGINNING = "Once upon a time"
 END = " there was a log that lost nothing."
+PAUSE = "\u2016"
 
 
 class Gate:
@@ -31,12 +35,20 @@ class Gate:
 
 async def tale(prompt: Prompt) -> AsyncIterator[str]:
     """Tells a tale, or says what it was told."""
-    if not prompt.text.endswith(".gate"):
+    path, _, text = prompt.text.partition("\n")
+    if not path.endswith(".gate"):
         yield prompt.text
         return
-    for word in BEGINNING.split(" "):
-        yield word if word == "Once" else f" {word}"
-    gate = Gate(Path(prompt.text))
+    before, _, after = text.partition(PAUSE) if text else (BEGINNING, PAUSE, END)
+    for piece in pieces(before):
+        yield piece
+    gate = Gate(Path(path))
     while not gate.is_open:  # noqa: ASYNC110 - another process opens it
         await asyncio.sleep(0.01)
-    yield END
+    for piece in pieces(after):
+        yield piece
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a text as models do: not where words or signs end."""
+    return [text[at : at + 4] for at in range(0, len(text), 4)]

@@ -13,6 +13,8 @@ from tests.support.server import Server
 
 OpenTab = Callable[..., Awaitable[Tab]]
 HOSTILE = '<img src=x onerror="window.owned = 1"><script>window.owned = 1</script> &amp; <b>bold</b> javascript:owned'
+SHOWN = '<img src=x onerror="window.owned = 1"><script>window.owned = 1</script> & bold javascript:owned'
+"""The same as Markdown, which knows a few tags that can do nothing."""
 
 
 async def test_a_prompt_is_answered_while_it_is_written(server: Server, open_tab: OpenTab, gate: Gate) -> None:
@@ -53,7 +55,7 @@ async def test_stop_ends_the_reply_and_retry_asks_again(server: Server, open_tab
 
     await expect(tab.replies).to_contain_text(BEGINNING + END)
     await expect(tab.replies).to_have_count(1)
-    await expect(tab.button("Retry")).to_have_count(0)
+    await expect(tab.replies).to_contain_text("2 / 2")
 
 
 async def test_a_reload_in_the_middle_goes_on_and_the_text_is_whole(
@@ -148,9 +150,10 @@ async def test_what_is_hostile_is_shown_as_text(server: Server, open_tab: OpenTa
     await tab.ask(HOSTILE)
     await tab.say(HOSTILE)
 
-    await expect(tab.replies).to_contain_text(HOSTILE)
+    await expect(tab.replies).to_contain_text(SHOWN)
+    await expect(tab.conversation.get_by_role("article", name="You")).to_contain_text(HOSTILE)
     await expect(tab.broadcast).to_contain_text(HOSTILE)
-    assert await tab.page.locator("img, b, script:not([src])").count() == 0
+    assert await tab.page.locator("img, script:not([src])").count() == 0
     assert await tab.page.evaluate("() => window.owned") is None
 
 
@@ -223,7 +226,7 @@ async def test_what_a_snapshot_leaves_out_can_be_read(server: Server, open_tab: 
     await expect(tab.replies.last).to_contain_text("number 29")
     assert await tab.replies.count() < 30
 
-    await tab.button("Show earlier messages").click()
+    await tab.conversation.press("Home")  # what is near the top is read by itself
 
     await expect(tab.replies).to_have_count(30)
     await expect(tab.replies.first).to_contain_text("number 0")
