@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from litestar import Litestar
@@ -40,6 +42,12 @@ async def test_a_page_may_load_from_its_own_origin_only(server: WatchedServer, p
     assert not re.search(r"<style|style=|<script>|\son[a-z]+=", answer.text), "the policy would refuse it"
 
 
+async def test_on_the_chat_page_only_its_templates_and_what_was_cleaned_become_markup(server: WatchedServer):
+    policy = (await server.get("/", headers=BROWSER)).headers["content-security-policy"]
+
+    assert policy == f"{CSP}; require-trusted-types-for 'script'; trusted-types svelte-trusted-html dompurify"
+
+
 async def test_the_files_of_a_page_are_kept_for_ever_since_their_names_change_with_them(server: WatchedServer):
     html = (await server.get("/", headers=BROWSER)).text
 
@@ -50,6 +58,38 @@ async def test_the_files_of_a_page_are_kept_for_ever_since_their_names_change_wi
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-type"].split(";")[0] in ("text/javascript", "text/css", "image/svg+xml")
+
+
+async def test_the_client_has_a_name_that_stays_and_is_asked_for_anew(server: WatchedServer):
+    answer = await server.get("/client.js")
+    again = await server.get("/client.js", headers={"If-None-Match": answer.headers["etag"]})
+
+    assert answer.headers["content-type"].split(";")[0] == "text/javascript"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_the_client_loads_from_its_own_origin_only_and_is_small(server: WatchedServer):
+    waiting, seen, size = ["/client.js"], set(), 0
+    while waiting:
+        answer = await server.get(path := waiting.pop())
+        assert answer.status_code == 200
+        size += len(gzip.compress(answer.content))
+        found = {urljoin(path, name) for name in re.findall(r'(?:from|import)\(?"([^"]+)"', answer.text)}
+        waiting += found - seen
+        seen |= found
+
+    assert all(path.startswith("/assets/") for path in seen)
+    assert "svelte" not in answer.text
+    assert size < 12_000
+
+
+@pytest.mark.parametrize("path", ["/client.js", "/assets"])
+async def test_what_a_page_has_loaded_for_itself_is_not_taken_for_another_origin(server: WatchedServer, path: str):
+    if path == "/assets":
+        [path] = loaded_by((await server.get("/", headers=BROWSER)).text)[:1]
+
+    assert (await server.get(path)).headers["vary"] == "Origin"
 
 
 async def test_who_has_the_page_is_not_sent_it_again(server: WatchedServer):

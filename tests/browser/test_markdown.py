@@ -1,4 +1,4 @@
-"""What a model writes, as a person meets it: Markdown that is whole at any moment, and nothing that it can do to the page."""
+"""What a model writes, as a person meets it: Markdown that is whole at any moment, and that can do nothing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ TRIPWIRE = """
     for (const name of ['alert', 'confirm', 'prompt', 'open', 'print']) window[name] = () => (window.owned = name);
     document.addEventListener('securitypolicyviolation', (event) => (window.owned = event.violatedDirective));
     new MutationObserver(() => {
-      if (document.querySelector('.markdown :is(img, iframe, script, style, svg, math, form, object, embed, meta, link, base)'))
-        window.owned = 'an element';
+      const loads = 'img, iframe, script, style, svg, math, form, object, embed, meta, link, base';
+      if (document.querySelector(`.markdown :is(${loads})`)) window.owned = 'an element';
     }).observe(document, { childList: true, subtree: true });
 """
-FOREIGN = """(root) => [...root.querySelectorAll('*')].flatMap((element) => [...element.attributes]
-    .filter(({ name, value }) => /^(on|style|id$|name$|src|data-|action|form)/.test(name) || /^\\s*(javascript|data|vbscript):/i.test(value))
-    .map(({ name }) => `${element.nodeName} ${name}`))"""
+FOREIGN = """(root) => {
+    const name = /^(on|style|id$|name$|src|data-|action|form)/;
+    const address = /^\\s*(javascript|data|vbscript):/i;
+    const all = [...root.querySelectorAll('*')].flatMap((element) => [...element.attributes]);
+    return all.filter((one) => name.test(one.name) || address.test(one.value)).map((one) => one.name);
+}"""
 CODE = 'def tell(log):\n    """Say it."""\n    return f"<{log}>"  # all\n\n\tx = 1'
 
 

@@ -16,8 +16,8 @@ beforeEach(() => {
 
 function show(code: string, language: string): HTMLElement {
   root.append(...read(`\`\`\`${language}\n${code}\n\`\`\``).map((token) => dress(clean(write(token)))));
-  for (const block of root.children) highlight(block);
-  return root.querySelector('code') as HTMLElement;
+  highlight(root.lastElementChild as Element);
+  return root.lastElementChild?.querySelector('code') as HTMLElement;
 }
 
 const painted = () => vi.waitFor(() => expect(root.querySelector('.hljs-string')).not.toBeNull());

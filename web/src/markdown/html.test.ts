@@ -18,6 +18,7 @@ test.each([
   ['[a *b*](https://x.example "t & u")', '<a href="https://x.example" title="t &amp; u">a <em>b</em></a>'],
   ['<https://x.example/?a=1&b=2&copy=3>', '<a href="https://x.example/?a=1&amp;b=2&amp;copy=3">https://x.example/?a=1&amp;b=2&amp;copy=3</a>'],
   ['www.x.example', '<a href="http://www.x.example">www.x.example</a>'],
+  ['<a x>https://x.example', '&lt;a x&gt;<a href="https://x.example">https://x.example</a>'],
   ['a@x.example', '<a href="mailto:a@x.example">a@x.example</a>'],
   ['[a](/b)', 'a'],
   ['[a](javascript:b)', 'a'],

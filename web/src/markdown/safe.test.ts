@@ -64,6 +64,7 @@ test.each([
   ['<span class="hljs-title function_">x</span><span class="caret">y</span>', '<span class="hljs-title function_">x</span><span>y</span>'],
   ['<input type=text><input type=checkbox checked name=x value=y><input type=image src=https://x>', '<input type="checkbox" checked="">'],
   ['<table><tr><td align=center bgcolor=red>x</td></tr></table>', '<table><tbody><tr><td align="center">x</td></tr></tbody></table>'],
+  ['<a href="/schema">x</a><a href="tel:1">y</a><a href="ftp://z">z</a>', '<a>x</a><a>y</a><a>z</a>'],
   ['<p title="t" align="center">x</p>', '<p title="t">x</p>'],
 ])('only so much is kept: %s', (html, kept) => {
   const box = document.createElement('div');
