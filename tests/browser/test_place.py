@@ -31,8 +31,10 @@ async def test_the_end_is_followed_until_the_reader_scrolls_up(server: Server, o
 
     await until(tab, f"({GAP})(log) < 2")
     await expect(tab.conversation).to_be_focused()
+    await tab.conversation.evaluate("(log) => (log.onscrollend = () => (log.rests = !0))")
     await tab.conversation.press("PageUp")
     await expect(tab.button("Jump to latest")).to_be_visible()
+    await until(tab, "log.rests")
     await tab.conversation.press("End")
     await expect(tab.button("Jump to latest")).to_have_count(0)
     await until(tab, "log.scrollHeight > argument + 1200", height)

@@ -12,14 +12,20 @@ export class Reader {
   /** What stays where it is until the reader moves: sizes that are not known yet are guessed at first. */
   #kept: { element: Element; below: number } | null = null;
 
-  /** Keep the end of `content` in view in `log`, whichever of them grows, until the function that is returned is called. */
-  attach(log: HTMLElement, content: HTMLElement): () => void {
+  /**
+   * Keep the end of `content` in view in `log`, whichever of them grows, until the function that is returned is called.
+   * `moved` is called wherever the reader or the page scrolls to.
+   */
+  attach(log: HTMLElement, content: HTMLElement, moved: () => void): () => void {
     this.#log = log;
     // Sizes are told of after a frame's scroll events: who scrolls up is never pulled back by what came meanwhile.
     const sizes = new ResizeObserver(() => (this.atEnd ? this.#toEnd() : this.#keep()));
     sizes.observe(log);
     sizes.observe(content);
-    const scrolled = () => this.#look();
+    const scrolled = () => {
+      this.#look();
+      moved();
+    };
     log.addEventListener('scroll', scrolled, { passive: true });
     return () => {
       sizes.disconnect();
