@@ -50,6 +50,7 @@ def test_responders_lists_the_built_in_ones_and_marks_the_default(tmp_path: Path
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
         ["*", "echo"],
         ["mock", "Writes"],
+        ["openai", "Asks"],
     ]
 
 

@@ -54,6 +54,7 @@ ONLY_NAMED_BY = {
     "app.client": ["app.chat"],  # it speaks to the server over HTTP, so it knows nothing of the house
     "responders.echo": ["responders.*"],  # the server finds built-ins by the door that is open to everybody
     "responders.mock": ["responders.*"],
+    "responders.openai": ["responders.*"],
 }
 
 LONGEST_FILE = 300
@@ -344,7 +345,11 @@ def test_a_file_is_short_enough_to_read_at_once(module):
     assert length <= LONGEST_FILE or name in LONGER_FILES, f"{length} lines: cut it, or give a reason in LONGER_FILES"
 
 
-@pytest.mark.parametrize("path", sorted((WEB / "src").iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in (WEB / "src").rglob("*") if path.is_file()),
+    ids=lambda path: path.relative_to(WEB / "src").as_posix(),
+)
 def test_a_file_of_the_page_is_short_enough_too(path):
     length = len(path.read_text("utf-8").splitlines())
 
