@@ -36,6 +36,7 @@ export class Connection {
   #source: EventSource | null = null;
   #watching = new Set<StreamName>();
   #silent = new Set<StreamName>(); // those of them that have not said hello
+  #joining = false; // until the channel has told that somebody joined: this client
   #heardAt = 0;
   #openAt: number | null = null; // while it waits
   #patient = false; // whether it waits because it was told to
@@ -98,8 +99,8 @@ export class Connection {
 
   #follow(): void {
     if (this.#closed || this.#openAt !== null) return;
-    // While it is being opened it is left alone: what is watched without a cursor would be joined once more.
-    if (this.#source && this.#silent.size > 0) return;
+    // While it is being opened it is left alone: the channel would be joined once more, or the notice of it missed.
+    if (this.#source && (this.#silent.size > 0 || this.#joining)) return;
     const names = watchQuery(this.listener.watched())[1];
     if (names.length !== this.#watching.size || names.some((name) => !this.#watching.has(name))) this.#open();
   }
@@ -110,6 +111,7 @@ export class Connection {
     const [query, names] = watchQuery(wanted);
     this.#watching = new Set(names);
     this.#silent = new Set(names);
+    this.#joining = wanted.some(([name, cursor]) => name === 'broadcast' && cursor === null);
     const unwatched = wanted.length - names.length;
     if (unwatched > this.state.unwatched) console.warn(`${unwatched} streams too many are followed: they rest.`);
     if (unwatched !== this.state.unwatched) this.#link({ unwatched });
@@ -140,6 +142,10 @@ export class Connection {
       return this.#fail('malformed', 0, this.#faults);
     }
     const { stream, frame } = heard;
+    if (this.#joining && (frame.type === 'message' || frame.type === 'ping')) {
+      this.#joining = false;
+      this.change();
+    }
     if (frame.type === 'hello') this.#greeted(stream);
     else if (frame.type === 'ping') this.#pinged(stream, frame as { cursor?: unknown });
     else if (frame.type === 'bye') this.#parted(stream, frame as { reason?: unknown; retry_after?: unknown });
@@ -154,7 +160,6 @@ export class Connection {
 
   #pinged(stream: StreamName, { cursor: head }: { cursor?: unknown }): void {
     this.#faults = 0;
-    this.#greeted(stream); // it is there, whatever became of its hello
     if (this.#watching.has(stream) && this.#lag.notices(stream, this.listener.cursor(stream), head)) this.#open();
   }
 

@@ -86,7 +86,6 @@ export class Leader implements Listener {
   /** Deal with another tab's word. */
   told(word: Word): void {
     if (word.kind === 'ask') {
-      if (!this.#others.has(word.from)) this.announce();
       if (word.hurry) this.#connection.hurry();
       else this.#connection.tick();
       this.#say({ kind: 'link', from: this.tab.id, state: this.#connection.state });

@@ -107,6 +107,17 @@ test('a branch that bites its tail ends', () => {
   expect(branch({ conversation: { ...conversation, head: 'a' }, messages, deleted: false })).toHaveLength(2);
 });
 
+test('a snapshot that only outlines what has ended leaves it whole, and nothing else', () => {
+  const whole = { ...known('a', null), parts: [], text: 'older', created_at: '' };
+  const live = { ...known('b', 'a'), status: 'running', parts: [], text: 'half', created_at: '' } as const;
+  const held = { conversation: { ...conversation, head: 'b' }, messages: [whole, live], deleted: false };
+  const messages = [known('a', null), known('b', 'a')];
+
+  const next = reduce(held, { type: 'snapshot', conversation: held.conversation, messages, cursor: '' });
+
+  expect(next.messages).toEqual([whole, known('b', 'a')]); // the rest of b was never heard
+});
+
 test('what was read beside the stream fills outlines and nothing else', () => {
   const whole = { ...known('a', null), parts: [], text: 'older', created_at: '' };
   const newer = { ...known('b', 'a'), parts: [], text: 'as the stream told it', created_at: '' } as unknown as Reply;

@@ -146,7 +146,10 @@ export class Tab implements Host {
       led = false;
       const options = steal ? { steal } : { signal: life };
       await locks.request(`${this.#place}/leader`, options, lead).catch(() => null);
-      if (led && !life.aborted) this.#resign(); // it was stolen: others took this tab for frozen
+      if (led && !life.aborted) {
+        this.#resign(); // it was stolen: others took this tab for frozen
+        this.#tell();
+      }
     } while (led && !life.aborted && !steal);
   }
 
@@ -186,8 +189,7 @@ export class Tab implements Host {
 
   #told(word: Word): void {
     if (word.kind === 'follow' || word.kind === 'ask') return this.#leader?.told(word);
-    // Whoever leads by right holds the lock, and is not contradicted for long.
-    if (this.#leader) return word.kind === 'lead' ? this.#leader.announce() : undefined;
+    if (this.#leader) return word.kind === 'lead' ? void this.#contradict() : undefined;
     if (word.kind === 'lead') {
       this.#leaderId = word.from;
       this.#tell();
@@ -197,6 +199,13 @@ export class Tab implements Host {
     if (word.kind === 'link') this.linked(word.state);
     if (word.kind === 'frames') for (const heard of word.frames) this.#hear(heard);
     if (word.kind === 'held' && word.to === this.id) this.#adopt(word.name, word.held);
+  }
+
+  /** Two lead where one does not know yet that it leads no more; the other one says so. */
+  async #contradict(): Promise<void> {
+    const { held } = await this.#locks!.query().catch((): LockManagerSnapshot => ({}));
+    const holder = (name: string) => held?.find((lock) => lock.name === `${this.#place}/${name}`)?.clientId;
+    if (held && holder('leader') === holder(this.id)) this.#leader?.announce();
   }
 
   #hear(heard: Heard): void {

@@ -2,10 +2,13 @@
  * The browser of the tests: pages of one origin with locks, a channel and a server, and nothing that happens by itself.
  * Whatever a browser does later is a task in a queue; the tests say which queue goes on.
  */
+import { vi } from 'vitest';
 import type { Browser, Occasion } from '../browser';
 import { Server, type Event, type Peer } from './server';
 
 type Task = () => void;
+/** Which of these queues goes on; -1 is none. */
+type Choose = (queues: string[]) => number;
 
 /** Tasks in queues: those of one queue stay in their order, queues may overtake each other. */
 class Tasks {
@@ -18,13 +21,13 @@ class Tasks {
   }
 
   /** Run the first task of a queue that `choose` picks; false where there is none. */
-  run(choose: (count: number) => number): boolean {
+  run(choose: Choose): boolean {
     for (const [name, tasks] of this.#queues) {
       while (tasks[0]?.[0].gone) tasks.shift();
       if (tasks.length === 0) this.#queues.delete(name);
     }
-    const ready = [...this.#queues.values()].filter(([first]) => !first![0].frozen);
-    const tasks = ready[choose(ready.length)];
+    const ready = [...this.#queues].filter(([, [first]]) => !first![0].frozen);
+    const tasks = ready[choose(ready.map(([name]) => name))]?.[1];
     if (tasks) tasks.shift()![1]();
     return tasks !== undefined;
   }
@@ -66,6 +69,10 @@ class Locks {
     return promise;
   }
 
+  get held(): { name: string; clientId: string }[] {
+    return [...this.#held].map(([name, { page }]) => ({ name, clientId: page.name }));
+  }
+
   /** A page is gone, with all that it holds and waits for. */
   drop(page: Page): void {
     for (const waiting of this.#waiting.values()) {
@@ -80,7 +87,6 @@ class Locks {
     this.#waiting.get(name)!.shift();
     this.#held.set(name, request);
     this.tasks.add(`locks ${request.page.name}`, request.page, () => {
-      if (this.#held.get(name) !== request) return; // stolen before it was told
       void Promise.resolve(request.callback()).then((value) => {
         this.#free(name, request);
         request.resolve(value);
@@ -181,7 +187,8 @@ export class Page implements Browser {
   locks(): LockManager | null {
     const request = (name: string, options: LockOptions, callback: () => unknown) =>
       this.origin.locks.ask(this, name, options, callback);
-    return this.shares ? ({ request } as unknown as LockManager) : null;
+    const query = async () => ({ held: this.origin.locks.held });
+    return this.shares ? ({ request, query } as unknown as LockManager) : null;
   }
 
   channel(name: string): BroadcastChannel {
@@ -222,8 +229,18 @@ export class Origin {
     return channels;
   }
 
+  /** Let time pass, second by second; timers are fake. */
+  async pass(seconds: number, each = () => {}): Promise<void> {
+    for (let second = 0; second < seconds; second += 1) {
+      each();
+      await this.settle();
+      vi.advanceTimersByTime(1000);
+      await this.settle();
+    }
+  }
+
   /** Run tasks until there are none, or so many. */
-  async settle(choose: (count: number) => number = () => 0, most = 100_000): Promise<void> {
+  async settle(choose: Choose = () => 0, most = 100_000): Promise<void> {
     await settled();
     for (let count = 0; count < most && this.tasks.run(choose); count += 1) await settled();
   }

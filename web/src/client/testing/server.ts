@@ -131,6 +131,11 @@ export class Server {
     for (const [name, cursor] of watches as [StreamName, string][]) this.#open(peer, name, cursor || null);
   }
 
+  /** Tell of a newcomer. */
+  join(): void {
+    for (const [peer, watched] of this.peers) if (watched.has('broadcast')) this.#text(peer, 'A new user joined!', null);
+  }
+
   /** Send a conversation's newest state over its stream, as to somebody who reads too slowly. */
   snapshot(name: StreamName): void {
     for (const [peer, watched] of this.peers) if (watched.has(name)) this.#snapshot(peer, name);
@@ -156,9 +161,7 @@ export class Server {
     const resumed = cursor !== null && reason === null;
     if (name === 'broadcast' && !cursor) this.joins += 1;
     this.#hello(peer, name, epoch, resumed ? cursor : head, resumed, reason);
-    if (name === 'broadcast' && !cursor) {
-      for (const [other, watched] of this.peers) if (watched.has(name)) this.#text(other, 'A new user joined!', null);
-    }
+    if (name === 'broadcast' && !cursor) this.join();
     if (resumed) {
       const seen = Number(cursor.split('-')[1]);
       if (name === 'broadcast') this.said.slice(seen).forEach((text, i) => this.#text(peer, text, id(epoch, seen + i + 1)));
