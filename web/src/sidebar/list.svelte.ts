@@ -19,6 +19,7 @@ export class Conversations {
   next = $state.raw<string | null>('');
   /** Whether what was read may have changed, or been deleted, unheard. */
   #stale = false;
+  #doubted = false;
   /** What the stream has told of since the read under way began: that is newer than what the read finds. */
   #heard = new Set<string>();
   #round = 0;
@@ -64,16 +65,25 @@ export class Conversations {
     }
   }
 
+  /** The connection was lost: what was deleted meanwhile, nobody will tell of. */
+  doubt(): void {
+    this.#doubted = true;
+  }
+
   #begin(first: readonly Conversation[]): void {
     this.#round += 1; // what is still being read is of before
     this.reading = false;
     this.trouble = '';
     this.known = true;
-    const whole = first.length < FIRST_PAGE;
-    this.#stale = !whole && this.rows.length > 0;
-    this.rows = this.#stale ? merged(this.rows, first) : first;
-    if (!this.#stale) this.next = whole ? null : '';
-    else void this.more();
+    const last = first.length < FIRST_PAGE ? undefined : first.at(-1);
+    const older = last ? this.rows.filter(({ updated_at }) => newestFirst(updated_at, last.updated_at) > 0) : [];
+    // Whatever changes comes to the top. Where the old list and the new one meet, all that is older stands as it was.
+    const meet = this.rows.some(({ id, updated_at }) => id === last?.id && updated_at === last.updated_at);
+    this.#stale = older.length > 0 && (this.#doubted || !meet || this.#stale);
+    this.#doubted = false;
+    if (older.length === 0) this.next = last ? '' : null;
+    this.rows = merged(older, first);
+    if (this.#stale) void this.more();
   }
 
   async #readNext(round: number): Promise<void> {
