@@ -235,7 +235,7 @@ def reply(number: int = 1, **more: Any) -> dict[str, Any]:
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
     times = dict.fromkeys(["started_at", "first_token_at", "ended_at"], AT)
     own = {"parent": "0", "responder": "echo", "finish_reason": "stop", "usage": usage, "error": None}
-    return simple("a quetzal sings", number, role="assistant") | own | times | more
+    return simple("a heron sings", number, role="assistant") | own | times | more
 
 
 def told_by(*messages: Any, **conversation: Any) -> Export:

@@ -222,7 +222,9 @@ async def test_who_takes_nothing_of_an_answer_is_cut_and_no_request_was_begun_be
         while heard[-1] != "the last":
             heard.append((await channel.next()).data)
 
-    assert heard.count("behind") == whole < ANSWERS
+    # The page that is cut may be the one after a message, which the system had taken whole.
+    assert heard.count("behind") in (whole, whole + 1)
+    assert whole + 1 < ANSWERS
 
 
 async def test_of_many_who_read_nothing_the_first_are_cut_at_once(control: Control) -> None:
