@@ -6,8 +6,9 @@ export interface Day {
   conversations: readonly Conversation[];
 }
 
-const weekday = new Intl.DateTimeFormat('en', { weekday: 'long' });
-const month = new Intl.DateTimeFormat('en', { month: 'long', year: 'numeric' });
+// These would keep to the time zone that they were made in, which travellers leave.
+const weekday = new Intl.DateTimeFormat('en', { weekday: 'long', timeZone: 'UTC' });
+const month = new Intl.DateTimeFormat('en', { month: 'long', year: 'numeric', timeZone: 'UTC' });
 
 /** The calendar's days from one date to another; hours do not count, so neither does summer time. */
 const daysBetween = (from: Date, to: Date) => (number(to) - number(from)) / 86_400_000;
@@ -21,9 +22,9 @@ export function period(at: Date, now: Date): { label: string; since: Date } {
   if (ago <= 0) return { label: 'Today', since: new Date(now.getFullYear(), now.getMonth(), now.getDate()) };
   const since = new Date(year, of, day);
   if (ago === 1) return { label: 'Yesterday', since };
-  if (ago < 7) return { label: weekday.format(at), since };
+  if (ago < 7) return { label: weekday.format(number(at)), since };
   // A month that began long ago may have ended within the last week; those days stand on their own.
-  return { label: month.format(at), since: new Date(year, of, 1) };
+  return { label: month.format(number(at)), since: new Date(year, of, 1) };
 }
 
 /**

@@ -17,9 +17,13 @@ export class Conversations {
   trouble = $state('');
   /** Where the next page begins; null at the end, empty before the first. */
   next = $state.raw<string | null>('');
-  /** Whether what was read may have changed, or been deleted, unheard. */
+  /** Whether some of what was read may have been deleted unheard. */
   #stale = false;
+  /** Whether that is likely, so that it is read again at once, and not when somebody looks. */
   #doubted = false;
+  #urgent = false;
+  /** The state that was taken up last. */
+  #taken: ListState['conversations'] = [];
   /** What the stream has told of since the read under way began: that is newer than what the read finds. */
   #heard = new Set<string>();
   #round = 0;
@@ -31,10 +35,12 @@ export class Conversations {
 
   /** Take up what the list's stream says, as `Client.follow` hands it on. */
   hear(state: ListState, frame: ListFrame | null): void {
-    if (!state.known) return;
-    if (!this.known || frame?.type === 'snapshot') this.#begin(state.conversations);
-    else if (frame?.type === 'conversation.changed') this.put(frame.conversation);
-    else if (frame?.type === 'conversation.deleted') this.drop(frame.id);
+    if (!state.known || state.conversations === this.#taken) return;
+    this.#taken = state.conversations;
+    if (frame?.type === 'snapshot') this.#begin(state.conversations, state.conversations.length < FIRST_PAGE);
+    else if (frame?.type === 'conversation.changed' && this.known) this.put(frame.conversation);
+    else if (frame?.type === 'conversation.deleted' && this.known) this.drop(frame.id);
+    else this.#adopt(state.conversations);
   }
 
   /** A conversation has changed. */
@@ -70,20 +76,37 @@ export class Conversations {
     this.#doubted = true;
   }
 
-  #begin(first: readonly Conversation[]): void {
+  /** Somebody looks through the list: what may be gone is read again. */
+  look(): void {
+    if (this.#stale && !this.trouble) void this.more();
+  }
+
+  /** Begin anew with the first page, as the server has it now; `whole` where that is all. */
+  #begin(first: readonly Conversation[], whole: boolean): void {
+    const last = whole ? undefined : first.at(-1);
+    const older = last ? this.rows.filter(({ updated_at }) => newestFirst(updated_at, last.updated_at) > 0) : [];
+    // Whatever changes comes to the top. Where the old list and the new one meet, what is older has not changed.
+    const meet = this.rows.some(({ id, updated_at }) => id === last?.id && updated_at === last.updated_at);
+    if (older.length === 0) this.next = last ? '' : null;
+    this.#take(merged(older, first), older.length > 0, this.#doubted || !meet);
+  }
+
+  /** Take over what another tab holds: some of a first page may be missing from it, or be of long ago. */
+  #adopt(held: readonly Conversation[]): void {
+    if (this.rows.length === 0) this.next = '';
+    this.#take(merged(this.rows, held), this.rows.length > 0, true);
+  }
+
+  #take(rows: readonly Conversation[], stale: boolean, urgent: boolean): void {
     this.#round += 1; // what is still being read is of before
     this.reading = false;
     this.trouble = '';
     this.known = true;
-    const last = first.length < FIRST_PAGE ? undefined : first.at(-1);
-    const older = last ? this.rows.filter(({ updated_at }) => newestFirst(updated_at, last.updated_at) > 0) : [];
-    // Whatever changes comes to the top. Where the old list and the new one meet, all that is older stands as it was.
-    const meet = this.rows.some(({ id, updated_at }) => id === last?.id && updated_at === last.updated_at);
-    this.#stale = older.length > 0 && (this.#doubted || !meet || this.#stale);
+    this.rows = rows;
+    this.#stale = stale;
+    this.#urgent = stale && (urgent || this.#urgent);
     this.#doubted = false;
-    if (older.length === 0) this.next = last ? '' : null;
-    this.rows = merged(older, first);
-    if (this.#stale) void this.more();
+    if (this.#urgent) void this.more();
   }
 
   async #readNext(round: number): Promise<void> {
@@ -107,7 +130,7 @@ export class Conversations {
     const heard = this.rows.filter(({ id }) => this.#heard.has(id));
     this.rows = merged(heard, found.filter(({ id }) => !this.#heard.has(id)));
     this.next = next;
-    this.#stale = false;
+    this.#stale = this.#urgent = false;
   }
 }
 

@@ -6,6 +6,8 @@ export class Renaming {
   text = $state('');
   trouble = $state('');
   saving = $state(false);
+  /** Whether the field has been shown; it may come again where the row moves to another day. */
+  begun = false;
   readonly #id: string;
   readonly #title: string;
 
@@ -17,6 +19,7 @@ export class Renaming {
 
   /** Return the conversation under its new title; null where the server refuses it, and `trouble` says why. */
   async save(one: Conversation): Promise<Conversation | null> {
+    if (this.saving) return null;
     if (this.text === this.#title) return one;
     this.saving = true;
     this.trouble = '';

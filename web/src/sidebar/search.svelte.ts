@@ -24,6 +24,7 @@ export class Search {
   type(text: string): void {
     this.text = text;
     this.trouble = '';
+    this.#wanted = false;
     if (this.asked === '') this.#clear();
     else void this.#work();
   }
