@@ -128,9 +128,13 @@ class Tail:
                     self.history.forget(event.reply_id)
 
     def unsettled_records(self, max_bytes: int | None = None) -> Sequence[Record]:
-        """Return the records that are not in a block yet; with `max_bytes` the oldest, until these reach it."""
+        """Return the records that are not in a block yet.
+
+        Where these have more than twice `max_bytes`, the oldest, until they reach it: a cut that leaves a little would
+        hold the journal for that little.
+        """
         records = self._records[self.settled - self._floor :]
-        if max_bytes is None or self.unsettled_bytes <= max_bytes:
+        if max_bytes is None or self.unsettled_bytes <= 2 * max_bytes:
             return records
         sizes = accumulate(len(record.data) for record in records)
         return records[: 1 + sum(1 for _ in takewhile(lambda size: size < max_bytes, sizes))]

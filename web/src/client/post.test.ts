@@ -37,6 +37,27 @@ test('a request that is lost or comes too early is repeated as the same one', as
   expect(new Set(keys).size).toBe(1);
 });
 
+test('an answer that is cut in its middle is asked for again, as the same request', async () => {
+  const cut = new Response(
+    new ReadableStream({
+      pull(controller) {
+        controller.enqueue(new TextEncoder().encode('{"a":'));
+        controller.error(new TypeError('network error'));
+      },
+    }),
+    { headers: { 'Content-Type': 'application/json' } },
+  );
+  const whole = Response.json({ a: 1 });
+  vi.stubGlobal('fetch', async (_path: string, { headers }: RequestInit) => {
+    keys.push(new Headers(headers).get('Idempotency-Key'));
+    return keys.length === 1 ? cut : whole;
+  });
+
+  expect(await patiently(send('POST', '/x', {}))).toEqual({ a: 1 });
+  expect(keys).toHaveLength(2);
+  expect(new Set(keys).size).toBe(1);
+});
+
 test('a no is final, and told in the words of the server', async () => {
   answers(Response.json({ detail: 'A reply is running.' }, { status: 409 }));
 

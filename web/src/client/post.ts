@@ -37,8 +37,12 @@ export async function send(
   };
   const request = { method, headers, keepalive, body: body ? JSON.stringify(body) : null };
   for (let tries = 1; ; tries += 1) {
-    const answer = await fetch(path, request).catch(() => null);
-    if (answer?.ok) return answer.headers.get('Content-Type')?.includes('json') ? answer.json() : answer.text();
+    let answer = await fetch(path, request).catch(() => null);
+    try {
+      if (answer?.ok) return await (answer.headers.get('Content-Type')?.includes('json') ? answer.json() : answer.text());
+    } catch {
+      answer = null; // cut in its middle: it was done, and the same request is told so again
+    }
     if (answer && answer.status !== 503) throw await refusal(answer);
     if (tries === TRIES) throw answer ? await refusal(answer) : new Refused('The server cannot be reached.');
     await new Promise((resolve) => setTimeout(resolve, PAUSE));

@@ -91,6 +91,7 @@ export class Draft {
   async #send(post: Post, pending: Pending): Promise<void> {
     if (this.sending) return;
     this.#pending = pending;
+    const system = this.#system;
     this.sending = true;
     this.#say('');
     this.#keep();
@@ -98,7 +99,7 @@ export class Draft {
       await post(pending.text, pending.key, pending.hows);
       this.#pending = null;
       if (this.#text.startsWith(pending.text)) this.#text = this.#text.slice(pending.text.length).trimStart();
-      this.#system = '';
+      if (this.#system === system) this.#system = ''; // else it was written anew meanwhile
     } catch (error) {
       this.#refuse(error);
     } finally {
@@ -124,7 +125,7 @@ export class Draft {
   }
 
   #refuse(error: unknown): void {
-    const { message, status, path } = error instanceof Refused ? error : new Refused(`${error}`, 400);
+    const { message, status, path } = error instanceof Refused ? error : new Refused(`${error}`);
     const option = /^options\.(.+)/s.exec(path)?.[1];
     const again = status === 0 || status === 429 || status >= 500;
     this.#say(`Not sent${option ? `, for the option ${option}` : ''}: ${message}`, again);

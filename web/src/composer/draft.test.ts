@@ -39,6 +39,31 @@ test('what was written on behind it while it was sent stays', async () => {
   expect(draft.text).toBe('and more');
 });
 
+test('instructions that are written while another text is sent stay', async () => {
+  const draft = written('hello');
+  draft.system = 'Be brief.';
+
+  await draft.send(async () => {
+    draft.system = 'Be brief, and kind.';
+  });
+  expect(draft.system).toBe('Be brief, and kind.');
+  draft.text = 'again';
+  await draft.send(async () => {});
+
+  expect(draft.system).toBe('');
+});
+
+test('what goes wrong in a way that nobody knows is tried again as the same request', async () => {
+  const { asked, post } = server(new TypeError('network error'));
+  const draft = written('hello');
+
+  await draft.send(post);
+  expect(draft.again).toBe(true);
+  await draft.send(post);
+
+  expect(asked[1]?.[1]).toBe(asked[0]?.[1]);
+});
+
 test('what could not be sent stays, and trying again is the same request', async () => {
   const { asked, post } = server(new Refused('Too much is running.', 429));
   const draft = written('hello');

@@ -1,6 +1,7 @@
 /** The conversation that the page shows: a state that follows its stream, and what can be done with it. */
 import * as calls from '../client/calls';
 import { client } from '../client/client';
+import type { Refused } from '../client/post';
 import { isLive, isReply, isWhole, type Asked, type Message, type Reply } from '../client/protocol';
 import { EMPTY, type State } from '../client/reduce';
 import { besideEnd, pairAt, shape, shownPath, versionsOf, type Node, type Pair, type Tree, type Versions } from './branches';
@@ -22,6 +23,8 @@ export class Talk {
   /** Why earlier messages could not be read. */
   trouble = $state('');
   reading = $state(false);
+  /** Why one of those that were to be compared was not asked. */
+  unasked = $state<{ id: string; why: string } | null>(null);
 
   /** These two stay the same while a reply is written, so that only what shows that reply looks at each piece of it. */
   tree = $state.raw<Tree>(shape([]));
@@ -97,8 +100,16 @@ export class Talk {
     const [first, ...others] = hows;
     const { conversation, message } = await this.#ask(prompt, `${key}-1`, first ?? {}, ({ message }) => message?.parent);
     const parent = message?.parent ?? null;
+    this.unasked = null;
     for (const [place, how] of others.entries()) {
-      await calls.ask(conversation.id, { ...how, prompt, parent }, `${key}-${place + 2}`);
+      try {
+        await calls.ask(conversation.id, { ...how, prompt, parent }, `${key}-${place + 2}`);
+      } catch (error) {
+        const { message, status } = error as Refused;
+        // The same requests can be sent again; but what is refused for good must not make the first one be asked twice.
+        if (!status || status === 429 || status >= 500) throw error;
+        this.unasked = { id: conversation.id, why: `${how.responder ?? 'The other one'} was not asked: ${message}` };
+      }
     }
     return conversation.id;
   }

@@ -199,6 +199,30 @@ test('a comparison is two prompts with one parent and keys that a repeat has aga
   ]);
 });
 
+test('one of a comparison that is refused for good does not make the other one be asked again', async () => {
+  talk.open('');
+  let count = 0;
+  answer = () => {
+    count += 1;
+    if (count > 1) throw Object.assign(new Error('No such option.'), { status: 422 });
+    return { conversation: { id: 'c' }, message: question('q1', null) };
+  };
+
+  expect(await talk.compare('?', [{ responder: 'mock' }, { responder: 'echo' }], 'key')).toBe('c');
+
+  expect(talk.unasked).toEqual({ id: 'c', why: 'echo was not asked: No such option.' });
+});
+
+test('one of a comparison that could not be asked now is asked again with the same keys', async () => {
+  talk.open('');
+  answer = () => {
+    if (calls.at(-1)?.[3] === 'key-2') throw Object.assign(new Error('Too many replies run.'), { status: 429 });
+    return { conversation: { id: 'c' }, message: question('q1', null) };
+  };
+
+  await expect(talk.compare('?', [{}, {}], 'key')).rejects.toThrow('Too many replies run.');
+});
+
 test('what is compared is read, counts as one version, and stops together', async () => {
   const live = { status: 'running' } as const;
   const pair = [question('q1', null, '?'), reply('r1', 'q1', live), question('q2', null, '?'), reply('r2', 'q2', { ...live, responder: 'echo' })];
