@@ -58,7 +58,7 @@ build: .venv/.runtime ## build the sdist and the wheel into dist/
 
 lock: .venv/.uv ## write constraints.txt anew (ARGS=--upgrade for newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --group dev --group build --group bench $(ARGS) --output-file constraints.txt pyproject.toml
+	    --no-emit-index-url --no-emit-find-links --group dev --group clients --group build --group bench $(ARGS) --output-file constraints.txt pyproject.toml
 
 clean: ## remove .venv, builds and caches (data/ stays)
 	@rm -rf .venv dist build app/static app/static.new web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
@@ -84,8 +84,12 @@ clean: ## remove .venv, builds and caches (data/ stays)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --reinstall --editable .
 	@touch $@
 
+# Other people's clients lie in a folder of their own, which their tests alone look into: every server would import
+# what they bring.
 .venv/.dev: .venv/.runtime
 	@$(INSTALL) --requirement pyproject.toml --group dev
+	@rm -rf .venv/clients
+	@$(INSTALL) --group clients --target .venv/clients
 	@touch $@
 
 web/node_modules/.package-lock.json: web/package-lock.json | .venv/.dev
