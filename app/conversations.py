@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,22 +9,26 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.engine.base import AddMessage, CreateConversation, DropConversation, Rename, Row
+from app.branches import digests, merged
+from app.departures import Departures
+from app.engine.base import AddMessage, CreateConversation, Rename, Row, SaveNote, StoredBranch
 from app.errors import Invalid, NotFound, StillRunning, TooLarge
-from app.events import ConversationDeleted, ConversationUpdated, Event, MessageCreated, ReplyCreated
+from app.events import ConversationUpdated, Event, ReplyCreated
 from app.history import History
 from app.idempotency import Answers, Key
 from app.ids import conversation_stream, new_id
 from app.log import Log
-from app.messages import Conversation, Message, Reply, text_message
-from app.questions import Asked, Question
+from app.messages import Conversation, Message, Reply
+from app.questions import Asked, Question, choose
 from app.running import Running
 from app.settings import Settings
 from app.snapshots import Known, history_of, read_message
 from app.tail import Tail
-from app.titles import check_title, first_words
-from responders.registry import Registry, UnknownResponder
-from responders.responder import LoadError, OptionError, Responder
+from app.titles import UNTITLED, check_title, first_words
+from app.turns import CLIENT, check_parameters, check_turns, new_reply, tell
+from responders.base import Turn
+from responders.registry import Registry
+from responders.responder import Responder
 
 IfRunning = Literal["queue", "interrupt"]
 
@@ -33,9 +36,19 @@ IfRunning = Literal["queue", "interrupt"]
 class Conversations:
     """The commands. Each checks everything first, and then writes one commit: all of it has happened, or nothing."""
 
-    def __init__(self, log: Log, running: Running, answers: Answers, registry: Registry, settings: Settings) -> None:
+    def __init__(
+        self,
+        log: Log,
+        running: Running,
+        departures: Departures,
+        answers: Answers,
+        *,
+        registry: Registry,
+        settings: Settings,
+    ) -> None:
         self._log = log
         self._running = running
+        self._departures = departures
         self._answers = answers
         self._registry = registry
         self._settings = settings
@@ -45,6 +58,8 @@ class Conversations:
         for conversation_id in await self._log.engine.unfinished():
             async with self._log.tails.open(conversation_stream(conversation_id)) as tail:
                 self._running.recover(tail)
+                if tail.transient:
+                    self._departures.drop_when_read(tail, unread=False)
 
     @asynccontextmanager
     async def open(self, principal: str, conversation_id: str) -> AsyncIterator[Tail]:
@@ -53,6 +68,7 @@ class Conversations:
             history_of(tail)
             if tail.principal != principal:
                 raise NotFound("There is no such conversation.")
+            tail.reads += 1
             yield tail
 
     async def create(
@@ -60,36 +76,46 @@ class Conversations:
         principal: str,
         question: Question,
         *,
-        system: str | None = None,
         title: str | None = None,
+        transient: bool = False,
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
-        """Begin a conversation; says too whether the answer was kept from an earlier request."""
+        """Begin a conversation; says too whether the answer was kept from an earlier request.
+
+        A transient one goes once its reply has ended and was read.
+        """
         # Ahead of every lock, here and below: it may take long, and neither a stop nor another prompt may wait for it.
         await self._registry.refresh(question.responder, until=self._running.draining)
         async with self._answers.once(key) as kept:
             if kept:
                 return Asked.again(kept), True
             responder = self._check(question)
-            self._check_text(system, "system")
             now = _now()
-            prompt_title = check_title(title) if title is not None else first_words(question.prompt)
+            first = next((turn.text for turn in question.turns if turn.role == "user" and turn.text.strip()), UNTITLED)
+            prompt_title = check_title(title) if title is not None else first_words(first)
             conversation = Conversation(
                 id=new_id(), title=prompt_title, head=None, running=(), created_at=now, updated_at=now
             )
-            tail, created = self._log.tails.create(
-                conversation_stream(conversation.id), history=History(conversation), principal=principal
-            )
+            stream, history = conversation_stream(conversation.id), History(conversation)
+            tail, created = self._log.tails.create(stream, history=history, principal=principal, transient=transient)
             try:
+                self._check_room(history, question)
                 with self._running.place(tail):
-                    rows: list[Row] = [created, CreateConversation(principal, conversation)]
-                    messages = [_message("system", None, system, now)] if system is not None else []
-                    messages.append(_message("user", messages[0].id if messages else None, question.prompt, now))
-                    reply = _reply(responder, messages[-1].id, now)
+                    rows: list[Row] = [created, CreateConversation(principal, conversation, transient)]
                     async with tail.command:
-                        return await self._accept(
-                            tail, messages, reply, question.options, rows, key=key, titled=title is not None
-                        ), False
+                        asked = await self._accept(
+                            tail,
+                            question,
+                            responder,
+                            parent=None,
+                            now=now,
+                            key=key,
+                            rows=rows,
+                            titled=title is not None,
+                        )
+                if transient:
+                    self._departures.drop_when_read(tail)
+                return asked, False
             finally:
                 self._log.tails.release(tail)
 
@@ -112,7 +138,7 @@ class Conversations:
             follows = history.head if parent is msgspec.UNSET else parent
             if follows is not None and follows not in history.messages:
                 raise Invalid("There is no such message in this conversation.", "parent")
-            self._check_room(history, 2)
+            self._check_room(history, question)
             live = follows is not None and history.messages[follows].live
             if live and if_running is None:
                 raise StillRunning("The reply that this prompt follows has not ended.", tuple(history.running))
@@ -120,10 +146,7 @@ class Conversations:
             with self._running.place(tail, waits=live and not interrupts, replaces=interrupts):
                 if follows and interrupts:
                     await self._running.stop(follows)
-                now = _now()
-                message = _message("user", follows, question.prompt, now)
-                reply = _reply(responder, message.id, now)
-                return await self._accept(tail, [message], reply, question.options, [], key=key), False
+                return await self._accept(tail, question, responder, parent=follows, now=_now(), key=key), False
 
     async def retry(
         self,
@@ -138,25 +161,41 @@ class Conversations:
         old = await self._log.engine.reply(history_of(tail).id, reply_id)
         if old is None or old.reply.parent is None:
             raise NotFound("There is no such reply.")
-        await self._registry.refresh(responder or old.reply.responder, until=self._running.draining)
+        before = self._registry.default if old.reply.responder == CLIENT else old.reply.responder
+        name = before if responder is None else responder
+        if options is None:
+            options = old.parameters.options if name == before else {}
+        parameters = msgspec.structs.replace(old.parameters, options=options, note={})
+        await self._registry.refresh(name, until=self._running.draining)
         async with self._answers.once(key) as kept, tail.command:
             if kept:
                 return Asked.again(kept), True
             history = history_of(tail)
             if history.messages[reply_id].live:
                 raise StillRunning("This reply has not ended.", tuple(history.running))
-            prompt = await read_message(self._log.engine, tail, old.reply.parent)
-            if responder is None:
-                responder = old.reply.responder
-            if options is None:
-                options = old.options if responder == old.reply.responder else {}
-            question = Question(prompt=prompt.text, responder=responder, options=options)
-            chosen = self._responder(question)
-            self._check_room(history, 1)
-            before = history.messages[prompt.parent] if prompt.parent else None
-            with self._running.place(tail, waits=before is not None and before.live):
-                reply = _reply(chosen, prompt.id, _now())
-                return await self._accept(tail, [], reply, options, [], key=key, prompt=prompt), False
+            question = Question(turns=(), responder=name, parameters=parameters)
+            chosen = self._check(question)
+            self._check_room(history, question)
+            prompt = history.messages[old.reply.parent]
+            follows = history.messages[prompt.parent] if prompt.parent else None
+            with self._running.place(tail, waits=follows is not None and follows.live):
+                return await self._accept(tail, question, chosen, parent=prompt.id, now=_now(), key=key), False
+
+    async def continued(
+        self, principal: str, turns: Sequence[Turn], conversation_id: str | None = None
+    ) -> tuple[StoredBranch | None, tuple[Turn, ...]]:
+        """Return the stored branch that a history sent whole continues, and the turns that are new.
+
+        In a conversation that is named, any beginning of the history counts; in others only one with an answer in it,
+        for two people who ask the same are two conversations.
+        """
+        turns = merged(turns)
+        known = digests(turns)
+        if conversation_id is None:
+            first = next((place for place, turn in enumerate(turns) if turn.role == "assistant"), len(turns))
+            known[:first] = [b""] * first
+        branch = await self._log.engine.branch(principal, known, conversation_id)
+        return branch, tuple(turns[branch.place + 1 :] if branch else turns)
 
     async def stop(self, tail: Tail, reply_id: str) -> Reply:
         """Stop a reply; one that has ended stays as it is."""
@@ -190,95 +229,68 @@ class Conversations:
 
     async def delete(self, tail: Tail) -> None:
         """Stop what runs, and remove a conversation with all that it holds."""
+        await self._departures.drop(tail)
+
+    async def note(self, tail: Tail, reply_id: str, note: Mapping[str, Any]) -> None:
+        """Keep something else with a reply for the door that it came through."""
         async with tail.command:
-            history = history_of(tail)
-            await asyncio.gather(*(self._running.stop(reply_id) for reply_id in history.running))
-            await self._log.append(tail, [ConversationDeleted()], [DropConversation()]).committed()
+            await self.reply(tail, reply_id)
+            await self._log.append(tail, [], [SaveNote(reply_id, note)]).committed()
 
     async def _accept(
         self,
         tail: Tail,
-        messages: Sequence[Message],
-        reply: Reply,
-        options: Mapping[str, Any],
-        rows: Sequence[Row],
+        question: Question,
+        responder: Responder,
         *,
+        parent: str | None,
+        now: datetime,
         key: Key | None,
-        prompt: Message | None = None,
+        rows: Sequence[Row] = (),
         titled: bool = False,
     ) -> Asked:
-        """Commit messages and the reply to the last of them in one transaction (G1), and start the reply."""
+        """Commit the new messages and the reply to the last one in one transaction (G1), and start the reply."""
         history = history_of(tail)
+        messages, told = tell(question.turns, parent, now)
+        prompt = messages[-1] if messages else await self._prompt(tail, parent)
+        reply = new_reply(responder.name, prompt.id, now)
         conversation = msgspec.structs.replace(
-            history.conversation(),
-            head=reply.id,
-            running=(*history.running, reply.id),
-            updated_at=reply.created_at,
+            history.conversation(), head=reply.id, running=(*history.running, reply.id), updated_at=now
         )
         asked = Asked(
             conversation=conversation,
-            message=prompt or messages[-1],
+            message=prompt,
             reply=reply,
             cursor=tail.epoch,
             events=f"/conversations/{history.id}/events",
         )
-        events: list[Event] = [*map(MessageCreated, messages), ReplyCreated(reply)]
+        events: list[Event] = [*told, ReplyCreated(reply)]
         if titled:
             events.append(ConversationUpdated(conversation))
-        rows = [*rows, *map(AddMessage, messages), AddMessage(reply, options)]
+        rows = [*rows, *map(AddMessage, messages), AddMessage(reply, question.parameters)]
         if key:
             rows.append(key.keep(msgspec.json.encode(asked)))
         append = self._log.append(tail, events, rows)
-        known = Known({message.id: message for message in (asked.message, *messages)}, options)
+        known = Known({message.id: message for message in (prompt, *messages)}, question.parameters)
         await self._running.accept(append, tail, reply.id, known)
         return asked.after(append.first - 1)
+
+    async def _prompt(self, tail: Tail, message_id: str | None) -> Message:
+        """Return a message that is there already, to be answered once more."""
+        if message_id is None or history_of(tail).messages[message_id].role == "assistant":
+            raise Invalid("There is nothing to answer.", "parent")
+        return await read_message(self._log.engine, tail, message_id)
 
     # Checks
 
     def _check(self, question: Question) -> Responder:
-        if not question.prompt.strip():
-            raise Invalid("A prompt must hold a character that is not white space.", "prompt")
-        self._check_text(question.prompt, "prompt")
-        return self._responder(question)
+        check_turns(question.turns, question.path, self._settings)
+        check_parameters(question.parameters, self._settings)
+        return choose(self._registry, question.responder, question.parameters)
 
-    def _check_text(self, text: str | None, name: str) -> None:
-        limit = self._settings.max_prompt_bytes
-        if text is not None and len(text.encode()) > limit:
-            raise TooLarge(f"The {name} is longer than {limit} bytes.")
-
-    def _check_room(self, history: History, messages: int) -> None:
-        if len(history.messages) + messages > self._settings.max_messages:
+    def _check_room(self, history: History, question: Question) -> None:
+        if len(history.messages) + len(question.turns) + 1 > self._settings.max_messages:
             raise TooLarge(f"The conversation is full: it holds {self._settings.max_messages} messages at most.")
-
-    def _responder(self, question: Question) -> Responder:
-        try:
-            name = self._registry.default if question.responder is None else question.responder
-            responder = self._registry.get(name)
-            responder.parse_options(question.options)
-        except (UnknownResponder, LoadError) as error:
-            raise Invalid(str(error), "responder") from error
-        except OptionError as error:
-            raise Invalid(
-                f"{error.message}.".replace("..", "."), f"options.{error.path}" if error.path else "options"
-            ) from error
-        return responder
-
-
-def _message(role: Literal["system", "user"], parent: str | None, text: str, now: datetime) -> Message:
-    return text_message(id=new_id(), role=role, parent=parent, text=text, created_at=now)
-
-
-def _reply(responder: Responder, parent: str, now: datetime) -> Reply:
-    return Reply(
-        id=new_id(),
-        role="assistant",
-        parent=parent,
-        parts=(),
-        text="",
-        status="accepted",
-        created_at=now,
-        responder=responder.name,
-    )
 
 
 def _now() -> datetime:

@@ -40,7 +40,7 @@ class Listing:
 
     def note(self, tail: Tail) -> None:
         """Take note of a commit to a conversation's rows, unless nothing that a list shows has changed."""
-        if tail.history is None:
+        if tail.history is None or tail.transient:
             return
         id = tail.history.id
         conversation = None if tail.deleted else tail.history.conversation()

@@ -17,6 +17,7 @@ from app.api.problems import problem_details
 from app.api.stream import Streams
 from app.broadcast import Broadcast
 from app.conversations import Conversations
+from app.departures import Departures
 from app.engine.index import SQLiteIndex
 from app.engine.sqlite import SQLiteEngine
 from app.errors import RESTORE, NotFound, NotStoring, StartError
@@ -105,7 +106,8 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     ):
         answers = Answers(engine)
         running = Running(log, registry, settings)
-        commands = Conversations(log, running, answers, registry, settings)
+        departures = Departures(log, running)
+        commands = Conversations(log, running, departures, answers, registry=registry, settings=settings)
         channel = Broadcast(log, tail, running, answers, settings)
         try:
             await _recover(commands)
@@ -119,8 +121,10 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
                 Streams(settings.max_streams),
                 search,
                 Imports(log, running, answers),
+                departures,
             )
         finally:
+            await departures.close()
             await running.drain(0, asyncio.Event())
             await running.close()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from responders.base import FinishReason, Part, Role, Text, Usage
+from responders.base import FinishReason, Part, Role, Text, Tool, Usage
 
 Status = Literal["accepted", "running", "completed", "failed", "cancelled", "interrupted"]
 Ending = Literal["completed", "failed", "cancelled", "interrupted"]
@@ -51,6 +52,20 @@ class Reply(Message, frozen=True, kw_only=True):
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     error: Failure | None = None
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a reply was asked for with, beside its prompt; kept with it, since it may start after a restart."""
+
+    options: Mapping[str, Any] = {}
+    """The responder's own."""
+    instructions: str | None = None
+    """System text for this reply alone."""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    max_tokens: int | None = None
+    note: Mapping[str, Any] = {}
+    """What a door keeps for its own answers; nothing else reads it."""
 
 
 class Outline(msgspec.Struct, frozen=True):

@@ -51,7 +51,7 @@ class OutgoingProtocol(HandoverProtocol):
         super().connection_lost(exc)
         self._disarm()
 
-    def _asked(self) -> RequestResponseCycle | None:
+    def asked(self) -> RequestResponseCycle | None:
         """Return the request that is not answered yet, whole or not."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return cycle if cycle and not cycle.response_complete else None

@@ -89,7 +89,7 @@ class Protocol(OutgoingProtocol):
         self._ended = True
         if self._ahead and not self._answering():
             return True  # it is read in a moment, and we are asked again
-        if not self.refused and (self._head or (self._in_body and self._asked())):
+        if not self.refused and (self._head or (self._in_body and self.asked())):
             self._refuse(HTTPStatus.BAD_REQUEST, "The request ended before it was whole.")
             return True
         if self._answering():
@@ -162,7 +162,7 @@ class Protocol(OutgoingProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        if self._asked():
+        if self.asked():
             raise ValueError("the parser ends a message where we do not")
         super().on_message_begin()
         self._left = 0
@@ -241,7 +241,7 @@ class Protocol(OutgoingProtocol):
         if self._in_body or self.refused or self.transport.is_closing():
             return  # the connection's time is counted already
         self._disarm()
-        if not self._asked():
+        if not self.asked():
             self._rest()
             self._read_ahead()
 
@@ -269,7 +269,7 @@ class Protocol(OutgoingProtocol):
 
     def _answering(self) -> bool:
         """Whether a request is whole and waits for its answer, or that for the client to take it."""
-        return not (self._in_body or self._head) and (self._asked() is not None or self.flow.write_paused)
+        return not (self._in_body or self._head) and (self.asked() is not None or self.flow.write_paused)
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer with a problem and end the connection; what still comes in is read past meanwhile."""
@@ -279,7 +279,7 @@ class Protocol(OutgoingProtocol):
         if self._in_body and self.cycle.response_started:
             self.transport.abort()
             return
-        if cycle := self._asked():
+        if cycle := self.asked():
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.write(write_problem(status, detail, self.server_state.default_headers))

@@ -11,19 +11,15 @@ from datetime import datetime
 
 import msgspec
 
-from app.characters import size
 from app.errors import Invalid, TooLarge
 from app.events import (
     ConversationUpdated,
     Event,
     MessageCreated,
     ReplyCreated,
-    ReplyDelta,
     ReplyEnded,
     ReplyPiece,
     ReplyStarted,
-    ReplyToolCall,
-    ReplyToolResult,
 )
 from app.exports import AnyExported, Export, ExportedReply
 from app.history import Draft
@@ -31,8 +27,8 @@ from app.ids import new_id
 from app.messages import LIVE, Conversation, Message, Reply
 from app.settings import Settings
 from app.titles import check_title
-from app.writer import INTERRUPTED, PART_BYTES, Writer
-from responders.base import Part, Reasoning, Text, ToolCall, ToolResult
+from app.writer import INTERRUPTED, PART_BYTES, Writer, part_size, tell_part
+from responders.base import Text
 
 
 class Retold(msgspec.Struct, frozen=True):
@@ -115,7 +111,7 @@ def _told(reply: ExportedReply, id: str) -> Iterator[ReplyStarted | ReplyPiece |
     if reply.started_at:
         yield ReplyStarted(id, reply.started_at)
     for place, part in enumerate(reply.parts):
-        yield _piece(part, id, place, None if place else reply.first_token_at)
+        yield tell_part(part, id, place, None if place else reply.first_token_at)
     if reply.status not in LIVE and reply.ended_at and reply.usage:
         yield ReplyEnded(
             reply_id=id,
@@ -129,26 +125,13 @@ def _told(reply: ExportedReply, id: str) -> Iterator[ReplyStarted | ReplyPiece |
         )
 
 
-def _piece(part: Part, id: str, place: int, at: datetime | None) -> ReplyPiece:
-    match part:
-        case ToolCall(call_id, name, arguments):
-            return ReplyToolCall(id, place, call_id, name, arguments, at)
-        case ToolResult(call_id, result):
-            return ReplyToolResult(id, place, call_id, result, at)
-        case Text(text):
-            return ReplyDelta(id, place, text, None, at)
-        case Reasoning(text):
-            return ReplyDelta(id, place, text, "reasoning", at)
-    raise TypeError(f"a reply holds no {type(part).__name__}")
-
-
 # Checks
 
 
 def _check(message: AnyExported, at: str, settings: Settings) -> None:
     reply = isinstance(message, ExportedReply)
     limit = settings.max_reply_bytes if reply else settings.max_prompt_bytes
-    if sum(map(_size, message.parts)) + PART_BYTES * (len(message.parts) - 1) > limit:
+    if sum(map(part_size, message.parts)) + PART_BYTES * (len(message.parts) - 1) > limit:
         raise TooLarge(f"{at} is longer than {limit} bytes.")
     if message.text != "".join(part.text for part in message.parts if isinstance(part, Text)):
         raise Invalid("It is not what the text parts say together.", f"{at}.text")
@@ -192,8 +175,3 @@ def _parent(message: AnyExported, known: dict[str, Message], at: str) -> str | N
 def _check_utc(time: datetime | None, path: str) -> None:
     if time and time.utcoffset():
         raise Invalid("A time is in UTC, as `2026-01-02T03:04:05Z`.", path)
-
-
-def _size(part: Part) -> int:
-    """Return what a part counts for, as it does where a reply is written."""
-    return sum(size(getattr(part, name)) for name in part.__struct_fields__)

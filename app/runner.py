@@ -126,7 +126,9 @@ class Runner:
             await self._start()
             if self._responder is None:
                 return failed("unknown_responder", "The responder of this reply is not available any more.")
-            await self._write_pieces(self._responder.open(await self._prompt(self._responder)))
+            prompt = await self._prompt(self._responder)
+            self._writer.max_tokens = prompt.max_tokens
+            await self._write_pieces(self._responder.open(prompt))
         except NotStoring:
             return INTERRUPTED
         except ResponderError as error:

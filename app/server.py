@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
         while self.server_state.tasks and self._loop.time() < deadline and not self._hurry.is_set():
             await asyncio.wait(self.server_state.tasks, timeout=deadline - self._loop.time())
         for connection in list(self.server_state.connections):
-            if isinstance(connection, Protocol) and connection.cycle and not connection.cycle.response_complete:
+            if isinstance(connection, Protocol) and connection.asked():
                 connection.transport.abort()
         await super().shutdown(sockets)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -11,9 +10,9 @@ from app.engine.base import Engine
 from app.errors import NotFound
 from app.history import Draft, History
 from app.ids import Cursor
-from app.messages import Conversation, Message, Outline
+from app.messages import Conversation, Message, Outline, Parameters
 from app.tail import Tail
-from responders.base import Prompt, ResponderError, Turn
+from responders.base import Prompt, ResponderError, Text, Turn
 from responders.responder import OptionError, Responder
 
 WHOLE_MESSAGES = 50
@@ -76,10 +75,10 @@ async def read_message(engine: Engine, tail: Tail, message_id: str) -> Message:
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What of a reply's prompt need not be read: messages by id, and its options."""
+    """What of a reply's prompt need not be read: messages by id, and what it was asked for with."""
 
     messages: Mapping[str, Message] = {}
-    options: Mapping[str, Any] | None = None
+    parameters: Parameters | None = None
 
 
 async def read_prompt(engine: Engine, tail: Tail, draft: Draft, known: Known, responder: Responder) -> Prompt:
@@ -89,21 +88,26 @@ async def read_prompt(engine: Engine, tail: Tail, draft: Draft, known: Known, re
     unknown = [id for id in branch if id not in known.messages]
     whole = {**known.messages, **(await engine.messages(history.id, unknown) if unknown else {})}
     turns = [Turn(m.role, m.parts, m.text) for m in map(whole.__getitem__, branch) if m.parts]
-    given = known.options
+    given = known.parameters
     if given is None:
         stored = await engine.reply(history.id, draft.id)
-        given = stored.options if stored else {}
+        given = stored.parameters if stored else Parameters()
+    if given.instructions:
+        turns.insert(0, Turn("system", (Text(given.instructions),), given.instructions))
     try:
-        options = responder.parse_options(given)
+        options = responder.parse_options(given.options)
     except OptionError as error:
         raise ResponderError(f"The options of this reply are not valid any more: {error}") from error
     return Prompt(
-        text=turns[-1].text,
+        text=next((turn.text for turn in reversed(turns) if turn.role == "user"), ""),
         system="\n\n".join(turn.text for turn in turns if turn.role == "system"),
         messages=tuple(turns),
         options=options,
         conversation_id=history.id,
         reply_id=draft.id,
+        tools=given.tools,
+        tool_choice=given.tool_choice,
+        max_tokens=given.max_tokens,
     )
 
 

@@ -59,6 +59,7 @@ class Tail:
         records: Sequence[Record] = (),
         history: History | None = None,
         principal: str = "",
+        transient: bool = False,
     ) -> None:
         self.name = name
         self.epoch = epoch
@@ -67,6 +68,10 @@ class Tail:
         self.head = settled + len(records)
         self.history = history
         self.principal = principal
+        self.transient = transient
+        """Whether it is a conversation that goes once its reply has ended."""
+        self.reads = 0
+        """How many requests have opened this conversation since it is in memory."""
         self._changed: asyncio.Event | None = None
         self.command = asyncio.Lock()
         """Held by a command from its checks to its commit, so that two commands never see the same state."""

@@ -54,6 +54,8 @@ class Tails:
     def release(self, tail: Tail) -> None:
         """Let go of a tail; the last holder of a settled one takes it out of memory."""
         tail.holders -= 1
+        if tail.transient:
+            tail.wake()  # it goes when nobody else holds it
         self.forget_unused(tail)
 
     def forget_unused(self, tail: Tail) -> None:
@@ -61,10 +63,13 @@ class Tails:
         if not tail.holders and not tail.unsettled and self.held.get(tail.name) is tail:
             del self.held[tail.name]
 
-    def create(self, name: str, *, history: History | None = None, principal: str = "") -> tuple[Tail, CreateStream]:
+    def create(
+        self, name: str, *, history: History | None = None, principal: str = "", transient: bool = False
+    ) -> tuple[Tail, CreateStream]:
         """Return a new stream's tail, held until `release`, and the row that its first append must carry."""
         salt = new_salt()
-        tail = Tail(name, self._engine.epoch(salt), history=history, principal=principal)
+        epoch = self._engine.epoch(salt)
+        tail = Tail(name, epoch, history=history, principal=principal, transient=transient)
         tail.holders += 1
         self.held[name] = tail
         return tail, CreateStream(salt)
@@ -92,6 +97,7 @@ class Tails:
         if conversation is None:
             raise NotFound("There is no such conversation.")
         tail.principal = conversation.principal
+        tail.transient = conversation.transient
         tail.history = History(conversation.conversation, conversation.outlines)
         try:
             for reply_id in tail.history.running:

@@ -6,6 +6,8 @@ from app.errors import Invalid
 
 MAX_TITLE_CHARACTERS = 500
 FIRST_WORDS_CHARACTERS = 60
+UNTITLED = "Untitled"
+"""The title of a conversation that begins without a word."""
 
 
 def check_title(title: str, path: str = "title") -> str:

@@ -12,7 +12,7 @@ from app.characters import Characters, cut, size, whole
 from app.events import ReplyDelta, ReplyEnded, ReplyPiece, ReplyStarted, ReplyToolCall, ReplyToolResult
 from app.history import Draft
 from app.messages import Ending, Failure, Reply
-from responders.base import Finish, FinishReason, Piece, Reasoning, Text, ToolCall, ToolResult, Usage
+from responders.base import Finish, FinishReason, Part, Piece, Reasoning, Text, ToolCall, ToolResult, Usage
 
 PART_BYTES = 64
 """What each part of a reply counts for towards its limit, beside its text."""
@@ -36,6 +36,25 @@ def failed(code: str, message: str) -> Outcome:
     return Outcome("failed", None, Failure(code, message))
 
 
+def tell_part(part: Part, reply_id: str, place: int, at: datetime | None = None) -> ReplyPiece:
+    """Return the event that brings a whole part to a reply. Raises `TypeError` for an image."""
+    match part:
+        case ToolCall(call_id, name, arguments):
+            return ReplyToolCall(reply_id, place, call_id, name, arguments, at)
+        case ToolResult(call_id, result):
+            return ReplyToolResult(reply_id, place, call_id, result, at)
+        case Text(text):
+            return ReplyDelta(reply_id, place, text, None, at)
+        case Reasoning(text):
+            return ReplyDelta(reply_id, place, text, "reasoning", at)
+    raise TypeError(f"a reply holds no {type(part).__name__}")
+
+
+def part_size(part: Part) -> int:
+    """Return what a part counts for, as it does where a reply is written."""
+    return sum(size(getattr(part, name)) for name in part.__struct_fields__)
+
+
 class Writer:
     """One reply while it is written; every event that it returns is already in `draft`.
 
@@ -45,6 +64,8 @@ class Writer:
 
     def __init__(self, reply: Reply, room: int) -> None:
         self.full = False
+        self.max_tokens: int | None = None
+        """How many pieces of text it may have, those that are there included."""
         self._room = room
         self._characters: dict[type[Text | Reasoning], Characters] = {Text: Characters(), Reasoning: Characters()}
         self.go_back_to(reply)
@@ -115,6 +136,9 @@ class Writer:
         self._pieces = sum(len(part.text.split()) for part in reply.parts if isinstance(part, Text | Reasoning))
 
     def _text(self, kind: type[Text | Reasoning], text: str) -> ReplyDelta | None:
+        if text and self._pieces == self.max_tokens:
+            self.full = True
+            return None
         self._pieces += bool(text)
         return self._delta(kind, self._characters[kind].add(text))
 

@@ -89,7 +89,7 @@ def _turns(number: int) -> Iterator[tuple[list[Event], list[Row]]]:
         draft = Draft(reply)
         for event in life:
             draft.apply(event)
-        rows: list[Row] = [AddMessage(prompt), AddMessage(reply, {}), SaveReply(draft.reply())]
+        rows: list[Row] = [AddMessage(prompt), AddMessage(reply), SaveReply(draft.reply())]
         yield [MessageCreated(prompt), ReplyCreated(reply), *life], rows
         parent = reply.id
 

@@ -35,6 +35,7 @@ This module imports nothing of the server, so that a responder can be written an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -117,6 +118,15 @@ class Turn(msgspec.Struct, frozen=True):
     """The text parts, joined."""
 
 
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tool that whoever asks offers: a responder may yield a `ToolCall` of it, and they send what it gave."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = {}
+    """The JSON Schema of its arguments."""
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """What a reply answers."""
 
@@ -125,12 +135,17 @@ class Prompt(msgspec.Struct, frozen=True):
     system: str = ""
     """The text of the branch's system messages, or an empty string."""
     messages: tuple[Turn, ...] = ()
-    """The branch from its root to the newest user message, with system messages and the text of stopped and failed
-    replies; empty messages are left out."""
+    """The branch from its root to the message that is answered, which is a user's or what tools gave; with system
+    messages, images, and the text of stopped and failed replies. Empty messages are left out."""
     options: Any = None
     """An instance of the responder's `Options`, or None where it has none."""
     conversation_id: str = ""
     reply_id: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    """`auto`, `none`, `required`, or the name of the one tool to call."""
+    max_tokens: int | None = None
+    """How many tokens are wanted at most; the server ends the reply there, a piece being one."""
 
 
 class ResponderError(Exception):

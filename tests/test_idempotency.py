@@ -145,7 +145,7 @@ async def test_no_lock_is_left_behind(core):
 
 async def test_a_prompt_that_is_sent_again_is_the_same_conversation_over_a_restart(tmp_path):
     async with open_core(tmp_path, echo) as core:
-        question = Question(prompt="Hello")
+        question = Question.of("Hello")
         asked = await asyncio.gather(*(core.conversations.create("local", question, key=KEY) for _ in range(10)))
         first = asked[0][0]
         await core.ended(first)

@@ -26,7 +26,7 @@ LAYERS = """
     app.ids | app.errors | app.characters | app.words | app.client | app.terminal
     app.settings | app.titles
     app.messages
-    app.events | app.exports
+    app.events | app.exports | app.branches
     app.history
     app.engine.base
     app.tail | app.engine.*
@@ -34,8 +34,9 @@ LAYERS = """
     app.tails | app.resume | app.writer | app.listing
     app.log
     responders.*
-    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions | app.retold
+    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions | app.retold | app.turns
     app.running
+    app.departures
     app.conversations | app.broadcast | app.search | app.imports
     app.api.*
     app.main | app.handover | app.heads

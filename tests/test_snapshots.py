@@ -102,7 +102,7 @@ async def test_a_snapshot_holds_other_branches_as_outlines_but_a_running_reply_o
         first = await core.ask("one")
         await core.until_text(first, "so far")
         async with core.conversations.open("local", first.conversation.id) as tail:
-            asked, _ = await core.conversations.ask(tail, Question(prompt="two", responder="echo"), parent=None)
+            asked, _ = await core.conversations.ask(tail, Question.of("two", responder="echo"), parent=None)
             await core.ended(asked)
             snapshot, _ = await take_snapshot(core.engine, tail)
 
@@ -141,7 +141,7 @@ async def test_pages_hold_every_message_once_and_running_replies_as_they_stand(t
     async with open_core(tmp_path, echo, halting) as core:
         asked = await ask_in_a_row(core, ["one", "two"])
         async with core.conversations.open("local", asked.conversation.id) as tail:
-            last, _ = await core.conversations.ask(tail, Question(prompt="three", responder="halting"))
+            last, _ = await core.conversations.ask(tail, Question.of("three", responder="halting"))
             await core.until_text(last, "so far")
             newest, before = await read_page(core.engine, tail, None, 4)
             oldest, end = await read_page(core.engine, tail, before, 4)
@@ -200,8 +200,8 @@ class Witness:
 async def test_a_responder_is_given_the_branch_and_nothing_beside_it(tmp_path):
     witness = Witness()
     async with open_core(tmp_path, witness) as core:
-        question = Question(prompt="one", options={"loud": True})
-        first, _ = await core.conversations.create("local", question, system="Be brief.")
+        question = Question.of("one", options={"loud": True}, system="Be brief.")
+        first, _ = await core.conversations.create("local", question)
         await core.ended(first)
         second = await core.follow(first, "two")
         await core.ended(second)
@@ -226,10 +226,10 @@ async def test_an_empty_reply_is_no_turn_and_a_stopped_one_is(tmp_path):
         first = await core.ask("silence")
         await core.ended(first)
         async with core.conversations.open("local", first.conversation.id) as tail:
-            second, _ = await core.conversations.ask(tail, Question(prompt="two", responder="halting"))
+            second, _ = await core.conversations.ask(tail, Question.of("two", responder="halting"))
             await core.until_text(second, "so far")
             await core.stop(second)
-            third, _ = await core.conversations.ask(tail, Question(prompt="three"))
+            third, _ = await core.conversations.ask(tail, Question.of("three"))
             await core.ended(third)
 
     assert [turn.text for turn in witness.prompts[1].messages] == ["silence", "two", "so far", "three"]
@@ -261,7 +261,7 @@ async def test_a_prompt_is_the_same_whether_it_was_known_or_read(tmp_path):
 
     async with open_core(tmp_path, Witness) as core:
         first, _ = await core.conversations.create(
-            "local", Question(prompt="one", options={"times": 2}), system="Be short."
+            "local", Question.of("one", options={"times": 2}, system="Be short.")
         )
         await core.until_text(first, "so far")
         await core.stop(first)

@@ -65,9 +65,9 @@ async def create_conversation(request: Request[Any, Any, Any], node: ThisNode) -
     body = await read_json(
         request, NewConversation, body_limit(2 * node.settings.max_prompt_bytes, OPTIONS_BYTES, TITLE_BYTES)
     )
-    question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
+    question = Question.of(body.prompt, system=body.system, responder=body.responder, options=body.options)
     key = await idempotency_key(request)
-    asked, again = await node.conversations.create(PRINCIPAL, question, system=body.system, title=body.title, key=key)
+    asked, again = await node.conversations.create(PRINCIPAL, question, title=body.title, key=key)
     return await answer_asked(request, node, asked, again)
 
 

@@ -67,7 +67,7 @@ async def ask(request: Request[Any, Any, Any], node: ThisNode, conversation_id: 
     async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
         check_streams(request, node)
         body = await read_json(request, NewMessage, body_limit(node.settings.max_prompt_bytes, OPTIONS_BYTES))
-        question = Question(prompt=body.prompt, responder=body.responder, options=body.options or {})
+        question = Question.of(body.prompt, responder=body.responder, options=body.options)
         key = await idempotency_key(request)
         asked, again = await node.conversations.ask(
             tail, question, parent=body.parent, if_running=body.if_running, key=key

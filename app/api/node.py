@@ -10,6 +10,7 @@ from litestar.params import FromPath, SkipValidation
 from app.api.stream import Streams
 from app.broadcast import Broadcast
 from app.conversations import Conversations
+from app.departures import Departures
 from app.imports import Imports
 from app.log import Log
 from app.running import Running
@@ -31,6 +32,7 @@ class Node:
     streams: Streams
     search: Search
     imports: Imports
+    departures: Departures
 
 
 ThisNode = NamedDependency[SkipValidation[Node]]

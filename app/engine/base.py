@@ -29,7 +29,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.events import Record
-from app.messages import Conversation, Message, Outline, Reply
+from app.messages import Conversation, Message, Outline, Parameters, Reply
 
 ANSWERS_KEPT = timedelta(hours=24)
 """How long an idempotency record is kept; older ones may go with any commit."""
@@ -42,23 +42,34 @@ class CreateStream(msgspec.Struct, frozen=True):
 
 
 class CreateConversation(msgspec.Struct, frozen=True):
-    """The entry's stream is a new conversation of `principal`; goes with `CreateStream`."""
+    """The entry's stream is a new conversation of `principal`; goes with `CreateStream`.
+
+    A `transient` one is in no list and no branch is found in it: it is to be dropped once its reply has ended.
+    """
 
     principal: str
     conversation: Conversation
+    transient: bool = False
 
 
 class AddMessage(msgspec.Struct, frozen=True):
-    """The entry's conversation gets a message, its new head. `options` are what a reply's responder was given."""
+    """The entry's conversation gets a message, its new head; a reply with what it was asked for with."""
 
     message: Message
-    options: Mapping[str, Any] = {}
+    parameters: Parameters = Parameters()
 
 
 class SaveReply(msgspec.Struct, frozen=True):
     """A reply of the entry's conversation started or ended."""
 
     reply: Reply
+
+
+class SaveNote(msgspec.Struct, frozen=True):
+    """What a door keeps with a reply of the entry's conversation is another now."""
+
+    reply_id: str
+    note: Mapping[str, Any]
 
 
 class Rename(msgspec.Struct, frozen=True):
@@ -81,7 +92,7 @@ class KeepAnswer(msgspec.Struct, frozen=True):
     at: datetime
 
 
-Row = CreateStream | CreateConversation | AddMessage | SaveReply | Rename | DropConversation | KeepAnswer
+Row = CreateStream | CreateConversation | AddMessage | SaveReply | SaveNote | Rename | DropConversation | KeepAnswer
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -125,14 +136,23 @@ class StoredConversation(msgspec.Struct, frozen=True):
     principal: str
     conversation: Conversation
     outlines: Sequence[Outline]
+    transient: bool = False
 
 
 class StoredReply(msgspec.Struct, frozen=True):
-    """A reply's row: the message, its responder's options, and the number of the event that precedes its entry."""
+    """A reply's row: the message, what it was asked for with, and the number of the event that precedes its entry."""
 
     reply: Reply
-    options: Mapping[str, Any]
+    parameters: Parameters
     after: int
+
+
+class StoredBranch(msgspec.Struct, frozen=True):
+    """Where a branch is stored: the message that it ends with, which is the one of the `place`-th digest asked for."""
+
+    conversation_id: str
+    message_id: str
+    place: int
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):
@@ -218,7 +238,15 @@ class Engine(Protocol):
         """Return a reply's row."""
 
     async def unfinished(self) -> list[str]:
-        """Return the ids of the conversations that hold replies that have not ended."""
+        """Return the ids of the conversations that hold replies that have not ended, and of the transient ones."""
+
+    async def branch(
+        self, principal: str, digests: Sequence[bytes], conversation_id: str | None = None
+    ) -> StoredBranch | None:
+        """Return the newest place where the last of these branches is stored that is stored anywhere.
+
+        See `app.branches`. A branch that ends with a reply that has not ended is not stored yet.
+        """
 
     async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:
         """Return an idempotency record that is not older than `since`."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from app.engine.base import Change, Found, StoredAnswer, StoredConversation, StoredReply, StoredStream
+from app.engine.base import Change, Found, StoredAnswer, StoredBranch, StoredConversation, StoredReply, StoredStream
 from app.engine.blocks import BLOCK_RECORDS, unpack_block
 from app.events import Record
 from app.ids import make_epoch
-from app.messages import LIVE, Conversation, Message, Outline, Reply
+from app.messages import LIVE, Conversation, Message, Outline, Parameters, Reply
 
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,9 +31,9 @@ class _TextOf(msgspec.Struct):
 _message = msgspec.json.Decoder(Message).decode
 _reply = msgspec.json.Decoder(Reply).decode
 _text = msgspec.json.Decoder(_TextOf).decode
-_options = msgspec.json.Decoder(dict[str, Any]).decode
+read_parameters = msgspec.json.Decoder(Parameters).decode
 
-_CONVERSATION = "id, title, head, created_at, updated_at, stream, principal"
+_CONVERSATION = "id, title, head, created_at, updated_at, stream, principal, transient"
 
 
 def to_micros(time: datetime) -> int:
@@ -87,7 +87,7 @@ def conversation(db: sqlite3.Connection, conversation_id: str) -> StoredConversa
         )
     ]
     running = tuple(outline.id for outline in outlines if outline.live)
-    return StoredConversation(row[6], _conversation(row, running), outlines)
+    return StoredConversation(row[6], _conversation(row, running), outlines, transient=bool(row[7]))
 
 
 def conversations(
@@ -97,7 +97,7 @@ def conversations(
     updated, number = before or (2**63 - 1, 2**63 - 1)
     rows = db.execute(
         f"SELECT {_CONVERSATION} FROM conversations WHERE principal = ? AND (updated_at, stream) < (?, ?)"  # noqa: S608
-        " ORDER BY updated_at DESC, stream DESC LIMIT ?",
+        " AND NOT transient ORDER BY updated_at DESC, stream DESC LIMIT ?",
         (principal, updated, number, limit + 1),
     ).fetchall()
     page = [_conversation(row, _running(db, row[5])) for row in rows[:limit]]
@@ -143,19 +143,36 @@ def page(
 def reply(db: sqlite3.Connection, conversation_id: str, reply_id: str) -> StoredReply | None:
     """Return a reply's row."""
     row = db.execute(
-        "SELECT body, options, after FROM messages WHERE stream = ? AND id = ? AND role = 'assistant'",
+        "SELECT body, parameters, after FROM messages WHERE stream = ? AND id = ? AND role = 'assistant'",
         (_number(db, conversation_id), reply_id),
     ).fetchone()
-    return StoredReply(_reply(row[0]), _options(row[1]), row[2]) if row else None
+    return StoredReply(_reply(row[0]), read_parameters(row[1]), row[2]) if row else None
 
 
 def unfinished(db: sqlite3.Connection) -> list[str]:
-    """Return the ids of conversations with live replies, in order of creation."""
+    """Return the ids of transient conversations, and of those with live replies, in order of creation."""
     rows = db.execute(
-        "SELECT DISTINCT c.stream, c.id FROM messages m JOIN conversations c ON c.stream = m.stream"
-        " WHERE m.status IN ('accepted', 'running') ORDER BY c.stream"
+        "SELECT c.stream, c.id FROM messages m JOIN conversations c ON c.stream = m.stream"
+        " WHERE m.status IN ('accepted', 'running') UNION SELECT stream, id FROM conversations WHERE transient"
+        " ORDER BY 1"
     )
     return [id for _, id in rows]
+
+
+def branch(
+    db: sqlite3.Connection, principal: str, digests: Sequence[bytes], conversation_id: str | None
+) -> StoredBranch | None:
+    """Return where the last of these branches is stored that is stored anywhere."""
+    for place, digest in reversed(list(enumerate(digests))):
+        row = db.execute(
+            "SELECT c.id, m.id FROM messages m JOIN conversations c ON c.stream = m.stream"
+            " WHERE m.branch = ? AND c.principal = ? AND NOT c.transient AND c.id = coalesce(?, c.id)"
+            " ORDER BY m.stream DESC, m.position DESC LIMIT 1",
+            (digest, principal, conversation_id),
+        ).fetchone()
+        if row:
+            return StoredBranch(row[0], row[1], place)
+    return None
 
 
 def answer(db: sqlite3.Connection, scope: bytes, since: datetime) -> StoredAnswer | None:
@@ -178,8 +195,8 @@ def changes(db: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> l
     size = 0
     for number, stream, position, principal, updated, title, status, body in db.execute(
         "SELECT x.number, x.stream, x.position, c.principal, c.updated_at, c.title, m.status, m.body FROM changes x"
-        " LEFT JOIN conversations c ON c.stream = x.stream"
-        " LEFT JOIN messages m ON m.stream = x.stream AND m.position = x.position"
+        " LEFT JOIN conversations c ON c.stream = x.stream AND NOT c.transient"
+        " LEFT JOIN messages m ON m.stream = c.stream AND m.position = x.position"
         " WHERE x.number > ? ORDER BY x.number LIMIT ?",
         (after, limit),
     ):

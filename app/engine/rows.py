@@ -6,6 +6,7 @@ import sqlite3
 
 import msgspec
 
+from app.branches import digest
 from app.engine.base import (
     ANSWERS_KEPT,
     AddMessage,
@@ -16,11 +17,13 @@ from app.engine.base import (
     KeepAnswer,
     Rename,
     Row,
+    SaveNote,
     SaveReply,
     Settlement,
 )
 from app.engine.blocks import cut_blocks, pack_block
-from app.engine.queries import to_micros
+from app.engine.queries import read_parameters, to_micros
+from app.messages import Message
 
 _encode = msgspec.json.Encoder().encode
 
@@ -62,6 +65,8 @@ def apply(db: sqlite3.Connection, entry: Entry, row: Row) -> None:
             _add_message(db, _number(db, entry.stream), _after(entry), row)
         case SaveReply():
             _save_reply(db, _number(db, entry.stream), row)
+        case SaveNote():
+            _save_note(db, _number(db, entry.stream), row)
         case Rename(title, at):
             number = _number(db, entry.stream)
             db.execute(
@@ -84,9 +89,18 @@ def apply(db: sqlite3.Connection, entry: Entry, row: Row) -> None:
 def _create_conversation(db: sqlite3.Connection, number: int, row: CreateConversation) -> None:
     new = row.conversation
     db.execute(
-        "INSERT INTO conversations (stream, id, principal, title, head, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (number, new.id, row.principal, new.title, new.head, to_micros(new.created_at), to_micros(new.updated_at)),
+        "INSERT INTO conversations (stream, id, principal, title, head, created_at, updated_at, transient)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            number,
+            new.id,
+            row.principal,
+            new.title,
+            new.head,
+            to_micros(new.created_at),
+            to_micros(new.updated_at),
+            row.transient,
+        ),
     )
     _note_change(db, number, _CONVERSATION)
 
@@ -97,8 +111,8 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
         "SELECT coalesce(max(position), -1) + 1 FROM messages WHERE stream = ?", (number,)
     ).fetchone()
     db.execute(
-        "INSERT INTO messages (stream, position, id, parent, role, status, after, options, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO messages (stream, position, id, parent, role, status, after, parameters, body, branch)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             number,
             position,
@@ -107,8 +121,9 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
             message.role,
             message.status,
             after,
-            _encode(row.options),
+            _encode(row.parameters),
             _encode(message),
+            _branch(db, number, message),
         ),
     )
     db.execute(
@@ -121,8 +136,8 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
 def _save_reply(db: sqlite3.Connection, number: int, row: SaveReply) -> None:
     reply = row.reply
     db.execute(
-        "UPDATE messages SET status = ?, body = ? WHERE stream = ? AND id = ?",
-        (reply.status, _encode(reply), number, reply.id),
+        "UPDATE messages SET status = ?, body = ?, branch = ? WHERE stream = ? AND id = ?",
+        (reply.status, _encode(reply), _branch(db, number, reply), number, reply.id),
     )
     if reply.ended_at:
         db.execute("UPDATE conversations SET updated_at = ? WHERE stream = ?", (to_micros(reply.ended_at), number))
@@ -130,6 +145,24 @@ def _save_reply(db: sqlite3.Connection, number: int, row: SaveReply) -> None:
             "SELECT position FROM messages WHERE stream = ? AND id = ?", (number, reply.id)
         ).fetchone()
         _note_change(db, number, position)
+
+
+def _save_note(db: sqlite3.Connection, number: int, row: SaveNote) -> None:
+    ((stored,),) = db.execute("SELECT parameters FROM messages WHERE stream = ? AND id = ?", (number, row.reply_id))
+    parameters = msgspec.structs.replace(read_parameters(stored), note=row.note)
+    db.execute(
+        "UPDATE messages SET parameters = ? WHERE stream = ? AND id = ?", (_encode(parameters), number, row.reply_id)
+    )
+
+
+def _branch(db: sqlite3.Connection, number: int, message: Message) -> bytes | None:
+    """Return the digest of the branch that ends with a message; None where that may change, or is not known."""
+    if message.live:
+        return None
+    if message.parent is None:
+        return digest(b"", message)
+    row = db.execute("SELECT branch FROM messages WHERE stream = ? AND id = ?", (number, message.parent)).fetchone()
+    return digest(row[0], message) if row and row[0] else None
 
 
 def _note_change(db: sqlite3.Connection, number: int, position: int) -> None:

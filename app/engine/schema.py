@@ -74,6 +74,20 @@ MIGRATIONS = (
     INSERT INTO changes (stream, position) SELECT stream, -1 FROM conversations;
     INSERT INTO changes (stream, position) SELECT stream, position FROM messages;
     """,
+    """
+    -- Transient: to be dropped once its reply has ended.
+    ALTER TABLE conversations ADD COLUMN transient INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX conversations_transient ON conversations (stream) WHERE transient;
+
+    -- A reply has more to keep than its responder's options.
+    ALTER TABLE messages RENAME COLUMN options TO parameters;
+    UPDATE messages SET parameters = CAST('{"options":' || CAST(parameters AS TEXT) || '}' AS BLOB)
+        WHERE parameters <> CAST('{}' AS BLOB);
+
+    -- The digest of the branch that ends with a message; null while a reply has not ended, and before this version.
+    ALTER TABLE messages ADD COLUMN branch BLOB;
+    CREATE INDEX messages_by_branch ON messages (branch, stream, position) WHERE branch IS NOT NULL;
+    """,
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -27,11 +26,13 @@ from app.engine.base import (
     DropConversation,
     Found,
     StoredAnswer,
+    StoredBranch,
     StoredConversation,
     StoredReply,
     StoredStream,
 )
 from app.engine.blocks import Unreadable, pack_journal, unpack_journal
+from app.engine.generation import note_generation
 from app.engine.schema import migrate
 from app.errors import RESTORE, NotStoring, StartError
 from app.events import Record
@@ -111,8 +112,14 @@ class SQLiteEngine:
         return await self._read(queries.reply, conversation_id, reply_id)
 
     async def unfinished(self) -> list[str]:
-        """Return the conversations with live replies."""
+        """Return the conversations with live replies, and the transient ones."""
         return await self._read(queries.unfinished)
+
+    async def branch(
+        self, principal: str, digests: Sequence[bytes], conversation_id: str | None = None
+    ) -> StoredBranch | None:
+        """Return where the last of these branches is stored."""
+        return await self._read(queries.branch, principal, digests, conversation_id)
 
     async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:
         """Return an idempotency record."""
@@ -197,7 +204,7 @@ class SQLiteEngine:
                 problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if problem != "ok":
                     raise sqlite3.DatabaseError(" ".join(problem.split()))
-            self._generation = self._note_generation()
+            self._generation = note_generation(self._db, self._path)
             return self._read_journal()
         except (sqlite3.OperationalError, OSError) as error:
             raise StartError(f"The database {self._path} cannot be opened for writing: {error}.") from error
@@ -213,24 +220,6 @@ class SQLiteEngine:
             raise StartError(f"The data folder {self._folder} is in use by another process.") from error
         except OSError as error:
             raise StartError(f"The data folder {self._folder} cannot be written: {error.strerror}.") from error
-
-    def _note_generation(self) -> bytes:
-        """Return the store's generation: a new one when the file is not the one that it says it is (G4).
-
-        A copy to which the file system gives the inode of what it replaces cannot be told, nor can a restored image of
-        a disk. Times would tell some of these, but they change with `chown` and `chmod`, too.
-        """
-        db = self._require_db()
-        status = self._path.stat()
-        place = f"{status.st_dev}:{status.st_ino}".encode()
-        noted = dict(db.execute("SELECT key, value FROM meta"))
-        if noted.get("place") == place:
-            return bytes(noted["generation"])
-        generation = secrets.token_bytes(16)
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany("REPLACE INTO meta VALUES (?, ?)", [("place", place), ("generation", generation)])
-        db.execute("COMMIT")
-        return generation
 
     def _read_journal(self) -> dict[str, list[Record]]:
         db = self._require_db()

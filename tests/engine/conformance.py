@@ -30,6 +30,7 @@ from app.engine.base import (
     SaveReply,
 )
 from app.errors import NotStoring, StartError
+from tests.engine.branch_conformance import BranchConformance
 from tests.engine.change_conformance import ChangeConformance
 from tests.engine.log_conformance import LogConformance
 from tests.engine.query_conformance import QueryConformance
@@ -50,7 +51,7 @@ from tests.support.commits import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class EngineConformance(LogConformance, QueryConformance, ChangeConformance):
+class EngineConformance(BranchConformance, LogConformance, QueryConformance, ChangeConformance):
     """All that an engine promises within one process."""
 
     def make_engine(self, folder: Path) -> Engine:

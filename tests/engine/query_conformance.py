@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import msgspec
 
-from app.engine.base import ANSWERS_KEPT, Engine, Entry, KeepAnswer, Rename, SaveReply
-from app.messages import Outline
+from app.engine.base import ANSWERS_KEPT, Engine, Entry, KeepAnswer, Rename, SaveNote, SaveReply
+from app.messages import Outline, Parameters
 from tests.engine.store import Store
 from tests.support.commits import (
     NOW,
@@ -94,9 +94,18 @@ class QueryConformance:
 
         first, second, third = [await engine.reply("c", id) for id in "rst"]
 
-        assert (first.after, first.options) == (0, {})
-        assert (second.after, second.options, second.reply) == (2, options, more[1])
+        assert (first.after, first.parameters) == (0, Parameters())
+        assert (second.after, second.parameters.options, second.reply) == (2, options, more[1])
         assert (third.after, third.reply) == (40, retry)
+
+    async def test_a_note_takes_the_place_of_the_one_before(self, engine: Engine) -> None:
+        await engine.commit(commit(new_conversation("c", [user_message("m"), accepted("r", "m")], options={"a": 1})))
+        for note in ({"one": [1]}, {"two": None}):
+            await engine.commit(commit(Entry("conversation/c", (), [SaveNote("r", note)])))
+
+        stored = await engine.reply("c", "r")
+
+        assert stored.parameters == Parameters(options={"a": 1}, note={"two": None})
 
     async def test_conversations_with_live_replies_are_unfinished(self, engine: Engine) -> None:
         await engine.commit(commit(new_conversation("b", [user_message("m"), accepted("r", "m"), accepted("s", "m")])))

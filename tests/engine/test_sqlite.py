@@ -6,10 +6,14 @@ import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from app.branches import digest
 from app.engine.base import DropConversation, Entry
+from app.engine.schema import APPLICATION_ID, MIGRATIONS
 from app.engine.sqlite import SQLiteEngine
+from app.messages import Parameters
 from tests.engine.conformance import EngineConformance, ProcessConformance
 from tests.support.commits import accepted, commit, new_conversation, new_stream, records, user_message
 
@@ -115,20 +119,30 @@ async def test_a_dropped_conversation_does_not_hold_the_journal(engine: SQLiteEn
     assert await in_writer(engine, "SELECT count(*) FROM journal") == [(0,)]
 
 
-async def test_what_an_earlier_version_stored_is_there_for_who_follows(engine: SQLiteEngine, tmp_path: Path) -> None:
-    await engine.commit(commit(new_conversation("c", [user_message("m", text="Why?"), accepted("r", "m")], title="T")))
-    await engine.close()
+async def test_what_an_earlier_version_stored_is_there(tmp_path: Path) -> None:
+    asked, reply = user_message("m", text="Why?"), accepted("r", "m")
     with sqlite3.connect(tmp_path / "tickertape.db") as db:
-        db.executescript("DROP TABLE changes; PRAGMA user_version = 1;")
+        db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1; PRAGMA application_id = {APPLICATION_ID};")
+        db.execute("INSERT INTO streams VALUES (7, 'conversation/c', x'00')")
+        db.execute("INSERT INTO conversations VALUES (7, 'c', 'local', 'T', 'r', 1, 2)")
+        for position, (message, options) in enumerate([(asked, b"{}"), (reply, b'{"loud":true}')]):
+            body = msgspec.json.encode(message)
+            row = (7, position, message.id, message.parent, message.role, message.status, 0, options, body)
+            db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     db.close()
-    again = SQLiteEngine(tmp_path)
+    engine = SQLiteEngine(tmp_path)
 
-    await again.claim()
+    await engine.claim()
 
-    changes = await again.changes(0, 10, 10**6)
+    changes = await engine.changes(0, 10, 10**6)
     assert [(change.number, change.position, change.text) for change in changes] == [
         (1, None, "T"),
         (2, 0, "Why?"),
         (3, 1, None),
     ]
-    await again.close()
+    stored = await engine.reply("c", "r")
+    assert stored
+    assert (stored.reply, stored.parameters) == (reply, Parameters(options={"loud": True}))
+    assert await engine.messages("c", ["m"]) == {"m": asked}
+    assert await engine.branch("local", [digest(b"", asked)]) is None
+    await engine.close()

@@ -73,7 +73,7 @@ async def _store(log: Log, number: int) -> str:
                 created,
                 CreateConversation(PRINCIPAL, conversation),
                 AddMessage(prompt),
-                AddMessage(reply, {}),
+                AddMessage(reply),
                 SaveReply(draft.reply()),
             ],
         ).committed()

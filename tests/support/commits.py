@@ -11,7 +11,7 @@ import msgspec
 from app.engine.base import AddMessage, Commit, CreateConversation, CreateStream, Entry, Row, Settlement
 from app.events import BroadcastMessage, Event, MessageCreated, Record, ReplyCreated
 from app.ids import conversation_stream
-from app.messages import Conversation, Message, Reply, text_message
+from app.messages import Conversation, Message, Parameters, Reply, text_message
 from responders.base import Text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -85,9 +85,10 @@ def new_conversation(
     title: str = "A title",
     at: datetime = NOW,
     options: Mapping[str, Any] | None = None,
+    transient: bool = False,
 ) -> Entry:
     """Return the entry that begins a conversation with messages; replies among them get `options`."""
-    rows: list[Row] = [CreateStream(SALT), CreateConversation(principal, conversation(id, title, at))]
+    rows: list[Row] = [CreateStream(SALT), CreateConversation(principal, conversation(id, title, at), transient)]
     return add_messages(id, messages, first=1, before=rows, options=options)
 
 
@@ -101,5 +102,7 @@ def add_messages(
 ) -> Entry:
     """Return the entry that adds messages to a conversation, its events numbered from `first` on."""
     events = [ReplyCreated(m) if isinstance(m, Reply) else MessageCreated(m) for m in messages]
-    rows = [AddMessage(m, options or {}) if isinstance(m, Reply) else AddMessage(m) for m in messages]
+    rows = [
+        AddMessage(m, Parameters(options=options or {})) if isinstance(m, Reply) else AddMessage(m) for m in messages
+    ]
     return Entry(conversation_stream(id), to_records(first, events), [*before, *rows])

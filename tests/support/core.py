@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from app.conversations import Conversations
+from app.departures import Departures
 from app.engine.base import Commit
 from app.engine.sqlite import SQLiteEngine
 from app.errors import NotStoring
@@ -61,6 +62,7 @@ class Core:
     engine: MoodyEngine
     log: Log
     running: Running
+    departures: Departures
     conversations: Conversations
     crashed: bool = False
 
@@ -70,13 +72,13 @@ class Core:
 
     async def ask(self, prompt: str = "Hello there", **fields: Any) -> Asked:
         """Begin a conversation."""
-        asked, _ = await self.conversations.create("local", Question(prompt=prompt, **fields))
+        asked, _ = await self.conversations.create("local", Question.of(prompt, **fields))
         return asked
 
     async def follow(self, asked: Asked, prompt: str = "And then?", **fields: Any) -> Asked:
         """Add a prompt to a conversation."""
         async with self.conversations.open("local", asked.conversation.id) as tail:
-            again, _ = await self.conversations.ask(tail, Question(prompt=prompt), **fields)
+            again, _ = await self.conversations.ask(tail, Question.of(prompt), **fields)
             return again
 
     async def stop(self, asked: Asked) -> Reply:
@@ -152,15 +154,18 @@ async def open_core(folder: Path, *sources: Any, **settings: Any) -> AsyncIterat
     registry = Registry(responders, default=responders[0].name if responders else "none")
     engine = MoodyEngine(folder)
     async with Log(engine) as log:
-        running = Running(log, registry, Settings(data=str(folder), **settings))
-        conversations = Conversations(log, running, Answers(engine), registry, Settings(data=str(folder), **settings))
-        core = Core(engine, log, running, conversations)
+        read = Settings(data=str(folder), **settings)
+        running = Running(log, registry, read)
+        departures = Departures(log, running)
+        conversations = Conversations(log, running, departures, Answers(engine), registry=registry, settings=read)
+        core = Core(engine, log, running, departures, conversations)
         await conversations.recover()
         try:
             yield core
         finally:
             engine.full = False
             engine.passing.set()
+            await departures.close()
             if not core.crashed:
                 await running.drain(0, asyncio.Event())
             await running.close()

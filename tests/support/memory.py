@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from app.branches import digest
 from app.engine.base import (
     ANSWERS_KEPT,
     AddMessage,
@@ -23,9 +23,11 @@ from app.engine.base import (
     KeepAnswer,
     Rename,
     Row,
+    SaveNote,
     SaveReply,
     Settlement,
     StoredAnswer,
+    StoredBranch,
     StoredConversation,
     StoredReply,
     StoredStream,
@@ -33,7 +35,7 @@ from app.engine.base import (
 from app.errors import NotStoring, StartError
 from app.events import Record
 from app.ids import make_epoch
-from app.messages import Conversation, Message, Outline, Reply
+from app.messages import Conversation, Message, Outline, Parameters, Reply
 
 BLOCK = 1024
 
@@ -45,7 +47,8 @@ class Chat:
     number: int
     principal: str
     conversation: Conversation
-    messages: Mapping[str, tuple[Message, Mapping[str, Any], int]] = field(default_factory=dict)
+    messages: Mapping[str, tuple[Message, Parameters, int]] = field(default_factory=dict)
+    transient: bool = False
 
     @property
     def listed(self) -> Conversation:
@@ -58,6 +61,15 @@ class Chat:
             return None, self.conversation.title
         message, _, _ = list(self.messages.values())[position]
         return None if message.live else (message.id, message.text)
+
+    def branches(self) -> dict[str, bytes]:
+        """Return the digest of the branch that ends with each message that can no longer change."""
+        found: dict[str, bytes] = {}
+        for message, _, _ in self.messages.values():
+            before = b"" if message.parent is None else found.get(message.parent)
+            if before is not None and not message.live:
+                found[message.id] = digest(before, message)
+        return found
 
     @property
     def key(self) -> tuple[datetime, int]:
@@ -152,12 +164,13 @@ class MemoryEngine:
         if chat is None:
             return None
         outlines = [Outline(m.id, m.parent, m.role, m.status) for m, _, _ in chat.messages.values()]
-        return StoredConversation(chat.principal, chat.listed, outlines)
+        return StoredConversation(chat.principal, chat.listed, outlines, chat.transient)
 
     async def conversations(
         self, principal: str, before: tuple[int, int] | None, limit: int
     ) -> tuple[list[Conversation], tuple[int, int] | None]:
-        chats = [chat for chat in (await self._read()).chats.values() if chat.principal == principal]
+        every = (await self._read()).chats.values()
+        chats = [chat for chat in every if chat.principal == principal and not chat.transient]
         keyed = sorted(((_micros(chat.key[0]), chat.number, chat) for chat in chats), key=lambda k: k[:2], reverse=True)
         rest = [row for row in keyed if before is None or row[:2] < before]
         return [row[2].listed for row in rest[:limit]], rest[limit - 1][:2] if len(rest) > limit else None
@@ -194,11 +207,25 @@ class MemoryEngine:
 
     async def reply(self, conversation_id: str, reply_id: str) -> StoredReply | None:
         chat = (await self._read()).chats.get(conversation_id)
-        message, options, after = (chat.messages.get(reply_id) if chat else None) or (None, {}, 0)
-        return StoredReply(message, options, after) if isinstance(message, Reply) else None
+        message, parameters, after = (chat.messages.get(reply_id) if chat else None) or (None, Parameters(), 0)
+        return StoredReply(message, parameters, after) if isinstance(message, Reply) else None
+
+    async def branch(
+        self, principal: str, digests: Sequence[bytes], conversation_id: str | None = None
+    ) -> StoredBranch | None:
+        chats = [chat for chat in (await self._read()).chats.values() if chat.principal == principal]
+        for place in reversed(range(len(digests))):
+            for chat in sorted(chats, key=lambda chat: -chat.number):
+                named = conversation_id in (None, chat.conversation.id)
+                branches = chat.branches() if named and not chat.transient else {}
+                found = [id for id, branch in branches.items() if branch == digests[place]]
+                if found:
+                    return StoredBranch(chat.conversation.id, found[-1], place)
+        return None
 
     async def unfinished(self) -> list[str]:
-        return [id for id, chat in (await self._read()).chats.items() if chat.listed.running]
+        chats = (await self._read()).chats
+        return [id for id, chat in chats.items() if chat.listed.running or chat.transient]
 
     async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:
         kept, after = (await self._read()).answers.get(scope, (None, 0))
@@ -212,7 +239,7 @@ class MemoryEngine:
         page: list[Change] = []
         size = 0
         for number, (place, position) in enumerate(state.changes[after : after + limit], after + 1):
-            chat = next((chat for chat in state.chats.values() if chat.number == place), None)
+            chat = next((c for c in state.chats.values() if c.number == place and not c.transient), None)
             there = chat.text(position) if chat else None
             principal, updated = (chat.principal, _micros(chat.conversation.updated_at)) if chat else (None, 0)
             page.append(Change(number, place, position, principal, updated, there[1] if there else None))
@@ -282,7 +309,7 @@ def _row(state: State, entry: Entry, row: Row) -> State:
         return replace(state, answers={**kept, row.scope: (row, after)})
     if isinstance(row, CreateConversation):
         _refuse(id in state.chats or name not in state.salts)
-        chat = Chat(state.chats_made, row.principal, row.conversation)
+        chat = Chat(state.chats_made, row.principal, row.conversation, transient=row.transient)
         changes = (*state.changes, (chat.number, None))
         return replace(state, chats={**state.chats, id: chat}, chats_made=state.chats_made + 1, changes=changes)
     if isinstance(row, DropConversation):
@@ -294,23 +321,27 @@ def _row(state: State, entry: Entry, row: Row) -> State:
         return replace(state, salts=salts, journal=journal, blocks=blocks, chats=chats, changes=changes)
     chat = _chat_row(state.chats[id], row, after)
     state = replace(state, chats={**state.chats, id: chat})
-    if isinstance(row, SaveReply) and not row.reply.ended_at:
+    if isinstance(row, SaveNote) or (isinstance(row, SaveReply) and not row.reply.ended_at):
         return state
     named = row.reply.id if isinstance(row, SaveReply) else row.message.id if isinstance(row, AddMessage) else None
     position = list(chat.messages).index(named) if named else None
     return replace(state, changes=(*state.changes, (chat.number, position)))
 
 
-def _chat_row(chat: Chat, row: AddMessage | SaveReply | Rename, after: int) -> Chat:
+def _chat_row(chat: Chat, row: AddMessage | SaveReply | SaveNote | Rename, after: int) -> Chat:
     match row:
-        case AddMessage(message, options):
+        case AddMessage(message, parameters):
             _refuse(message.id in chat.messages)
-            added = {**chat.messages, message.id: (message, options, after)}
+            added = {**chat.messages, message.id: (message, parameters, after)}
             return replace(chat, messages=added, conversation=_touch(chat, message.created_at, head=message.id))
         case SaveReply(reply):
             saved = {**chat.messages, reply.id: (reply, *chat.messages[reply.id][1:])}
             ended = _touch(chat, reply.ended_at) if reply.ended_at else chat.conversation
             return replace(chat, messages=saved, conversation=ended)
+        case SaveNote(reply_id, note):
+            reply, parameters, after = chat.messages[reply_id]
+            noted = msgspec.structs.replace(parameters, note=note)
+            return replace(chat, messages={**chat.messages, reply_id: (reply, noted, after)})
         case Rename(title, at):
             return replace(chat, conversation=_touch(chat, at, title=title))
 

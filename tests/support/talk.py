@@ -23,7 +23,7 @@ from app.events import (
 from app.history import Draft, History
 from app.ids import conversation_stream
 from app.log import Append, Log
-from app.messages import Reply
+from app.messages import Parameters, Reply
 from app.tail import Tail
 from responders.base import Usage
 from tests.support.commits import NOW, accepted, conversation, running, user_message
@@ -68,7 +68,7 @@ class Talk:
         message = user_message(f"{self.id}-m{number}", history.head)
         reply = accepted(f"{self.id}-r{number}", message.id)
         self.drafts[reply.id] = Draft(reply)
-        rows = [*before, AddMessage(message), AddMessage(reply, {"number": number})]
+        rows = [*before, AddMessage(message), AddMessage(reply, Parameters(options={"number": number}))]
         return self._append([MessageCreated(message), ReplyCreated(reply)], rows)
 
     def start(self, reply_id: str) -> Append:

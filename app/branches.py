@@ -1,0 +1,73 @@
+"""The digest of a branch: a conversation's history so far, as a client that sends it whole with every turn knows it.
+
+So it holds what such a client is given and sends back, and nothing else: no reasoning, no call of a tool that the
+responder ran itself, and no difference in how JSON is spelled. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import msgspec
+
+from app.messages import Message
+from responders.base import Image, Part, Text, ToolCall, ToolResult, Turn
+
+DIGEST_BYTES = 16
+_ROOT = b""
+_MERGED = {"assistant", "tool"}
+
+
+def digest(before: bytes, turn: Turn | Message) -> bytes:
+    """Return the digest of the branch that ends with a turn; `before` is that of its parent, empty at the root."""
+    text = "".join(part.text for part in turn.parts if isinstance(part, Text))
+    # Clients like to cut the white space around an answer.
+    said = text.strip() if turn.role == "assistant" else text
+    content = msgspec.json.encode([turn.role, said, *_beside(turn.parts)])
+    return hashlib.blake2b(before + content, digest_size=DIGEST_BYTES).digest()
+
+
+def digests(turns: Sequence[Turn]) -> list[bytes]:
+    """Return the digest of the branch at each of its turns."""
+    return list(accumulate(turns, digest, initial=_ROOT))[1:]
+
+
+def merged(turns: Sequence[Turn]) -> list[Turn]:
+    """Return turns as a branch holds them: what an assistant says, or tools give, without a word between is one."""
+    found: list[Turn] = []
+    for turn in turns:
+        if found and turn.role in _MERGED and found[-1].role == turn.role:
+            last = found.pop()
+            found.append(Turn(turn.role, (*last.parts, *turn.parts), last.text + turn.text))
+        else:
+            found.append(turn)
+    return found
+
+
+def open_calls(parts: Sequence[Part]) -> list[ToolCall]:
+    """Return the tool calls whose result is not among the parts: those that whoever asked is to run."""
+    given = {part.call_id for part in parts if isinstance(part, ToolResult)}
+    return [part for part in parts if isinstance(part, ToolCall) and part.call_id not in given]
+
+
+def _beside(parts: Sequence[Part]) -> Iterator[list[str]]:
+    calls = open_calls(parts)
+    called = {part.call_id for part in parts if isinstance(part, ToolCall)}
+    for call in calls:
+        yield ["call", call.call_id, call.name, _plain(call.arguments)]
+    for part in parts:
+        match part:
+            case Image(url):
+                yield ["image", url]
+            case ToolResult(call_id, result) if call_id not in called:
+                yield ["result", call_id, result]
+
+
+def _plain(arguments: str) -> str:
+    """Return JSON spelled in one way; what is no JSON as it is."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(arguments), order="deterministic").decode()
+    except (msgspec.DecodeError, RecursionError):
+        return arguments
