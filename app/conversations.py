@@ -78,11 +78,12 @@ class Conversations:
         *,
         title: str | None = None,
         transient: bool = False,
+        alias: str | None = None,
         key: Key | None = None,
     ) -> tuple[Asked, bool]:
         """Begin a conversation; says too whether the answer was kept from an earlier request.
 
-        A transient one goes once its reply has ended and was read.
+        A transient one goes once its reply has ended and was read. An `alias` is an id that the client has given it.
         """
         # Ahead of every lock, here and below: it may take long, and neither a stop nor another prompt may wait for it.
         await self._registry.refresh(question.responder, until=self._running.draining)
@@ -101,7 +102,7 @@ class Conversations:
             try:
                 self._check_room(history, question)
                 with self._running.place(tail):
-                    rows: list[Row] = [created, CreateConversation(principal, conversation, transient)]
+                    rows: list[Row] = [created, CreateConversation(principal, conversation, transient, alias)]
                     async with tail.command:
                         asked = await self._accept(
                             tail,

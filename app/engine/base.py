@@ -45,11 +45,13 @@ class CreateConversation(msgspec.Struct, frozen=True):
     """The entry's stream is a new conversation of `principal`; goes with `CreateStream`.
 
     A `transient` one is in no list and no branch is found in it: it is to be dropped once its reply has ended.
+    `alias` is the id that a client has given it.
     """
 
     principal: str
     conversation: Conversation
     transient: bool = False
+    alias: str | None = None
 
 
 class AddMessage(msgspec.Struct, frozen=True):
@@ -239,6 +241,9 @@ class Engine(Protocol):
 
     async def unfinished(self) -> list[str]:
         """Return the ids of the conversations that hold replies that have not ended, and of the transient ones."""
+
+    async def aliased(self, principal: str, alias: str) -> str | None:
+        """Return the id of the newest conversation of that alias."""
 
     async def branch(
         self, principal: str, digests: Sequence[bytes], conversation_id: str | None = None

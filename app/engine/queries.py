@@ -159,6 +159,15 @@ def unfinished(db: sqlite3.Connection) -> list[str]:
     return [id for _, id in rows]
 
 
+def aliased(db: sqlite3.Connection, principal: str, alias: str) -> str | None:
+    """Return the id of the newest conversation of an alias."""
+    row = db.execute(
+        "SELECT id FROM conversations WHERE alias = ? AND principal = ? ORDER BY stream DESC LIMIT 1",
+        (alias, principal),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def branch(
     db: sqlite3.Connection, principal: str, digests: Sequence[bytes], conversation_id: str | None
 ) -> StoredBranch | None:

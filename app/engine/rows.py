@@ -89,8 +89,8 @@ def apply(db: sqlite3.Connection, entry: Entry, row: Row) -> None:
 def _create_conversation(db: sqlite3.Connection, number: int, row: CreateConversation) -> None:
     new = row.conversation
     db.execute(
-        "INSERT INTO conversations (stream, id, principal, title, head, created_at, updated_at, transient)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conversations (stream, id, principal, title, head, created_at, updated_at, transient,"
+        " alias) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             number,
             new.id,
@@ -100,6 +100,7 @@ def _create_conversation(db: sqlite3.Connection, number: int, row: CreateConvers
             to_micros(new.created_at),
             to_micros(new.updated_at),
             row.transient,
+            row.alias,
         ),
     )
     _note_change(db, number, _CONVERSATION)

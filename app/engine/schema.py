@@ -79,6 +79,10 @@ MIGRATIONS = (
     ALTER TABLE conversations ADD COLUMN transient INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX conversations_transient ON conversations (stream) WHERE transient;
 
+    -- The id that a client has given it.
+    ALTER TABLE conversations ADD COLUMN alias TEXT;
+    CREATE INDEX conversations_by_alias ON conversations (alias) WHERE alias IS NOT NULL;
+
     -- A reply has more to keep than its responder's options.
     ALTER TABLE messages RENAME COLUMN options TO parameters;
     UPDATE messages SET parameters = CAST('{"options":' || CAST(parameters AS TEXT) || '}' AS BLOB)

@@ -115,6 +115,10 @@ class SQLiteEngine:
         """Return the conversations with live replies, and the transient ones."""
         return await self._read(queries.unfinished)
 
+    async def aliased(self, principal: str, alias: str) -> str | None:
+        """Return the id of the newest conversation of an alias."""
+        return await self._read(queries.aliased, principal, alias)
+
     async def branch(
         self, principal: str, digests: Sequence[bytes], conversation_id: str | None = None
     ) -> StoredBranch | None:

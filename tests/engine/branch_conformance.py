@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.branches import digests
-from app.engine.base import Engine, Entry, SaveReply, StoredBranch
+from app.engine.base import DropConversation, Engine, Entry, SaveReply, StoredBranch
 from responders.base import Role, Text, Turn
 from tests.engine.store import Store
 from tests.support.commits import accepted, add_messages, commit, completed, new_conversation, running, user_message
@@ -61,3 +61,17 @@ class BranchConformance:
         assert [change.principal or change.text for change in await engine.changes(0, 10, 10**6)] == [None] * 3
         assert await engine.unfinished() == ["c"]
         assert (await engine.conversation("c")).transient
+
+    async def test_the_newest_conversation_of_an_alias_is_found(self, engine: Engine) -> None:
+        for id, principal, alias in [
+            ("a", "local", "x"),
+            ("b", "local", "x"),
+            ("c", "other", "x"),
+            ("d", "local", "y"),
+        ]:
+            await engine.commit(commit(new_conversation(id, principal=principal, alias=alias)))
+        await engine.commit(commit(new_conversation("e")))
+
+        assert [await engine.aliased("local", alias) for alias in ("x", "y", "e", "")] == ["b", "d", None, None]
+        await engine.commit(commit(Entry("conversation/b", (), [DropConversation()])))
+        assert await engine.aliased("local", "x") == "a"

@@ -86,9 +86,11 @@ def new_conversation(
     at: datetime = NOW,
     options: Mapping[str, Any] | None = None,
     transient: bool = False,
+    alias: str | None = None,
 ) -> Entry:
     """Return the entry that begins a conversation with messages; replies among them get `options`."""
-    rows: list[Row] = [CreateStream(SALT), CreateConversation(principal, conversation(id, title, at), transient)]
+    begun = CreateConversation(principal, conversation(id, title, at), transient, alias)
+    rows: list[Row] = [CreateStream(SALT), begun]
     return add_messages(id, messages, first=1, before=rows, options=options)
 
 

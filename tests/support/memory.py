@@ -49,6 +49,7 @@ class Chat:
     conversation: Conversation
     messages: Mapping[str, tuple[Message, Parameters, int]] = field(default_factory=dict)
     transient: bool = False
+    alias: str | None = None
 
     @property
     def listed(self) -> Conversation:
@@ -210,6 +211,11 @@ class MemoryEngine:
         message, parameters, after = (chat.messages.get(reply_id) if chat else None) or (None, Parameters(), 0)
         return StoredReply(message, parameters, after) if isinstance(message, Reply) else None
 
+    async def aliased(self, principal: str, alias: str) -> str | None:
+        chats = (await self._read()).chats.values()
+        found = [chat.conversation.id for chat in chats if (chat.principal, chat.alias) == (principal, alias)]
+        return found[-1] if found else None
+
     async def branch(
         self, principal: str, digests: Sequence[bytes], conversation_id: str | None = None
     ) -> StoredBranch | None:
@@ -309,7 +315,7 @@ def _row(state: State, entry: Entry, row: Row) -> State:
         return replace(state, answers={**kept, row.scope: (row, after)})
     if isinstance(row, CreateConversation):
         _refuse(id in state.chats or name not in state.salts)
-        chat = Chat(state.chats_made, row.principal, row.conversation, transient=row.transient)
+        chat = Chat(state.chats_made, row.principal, row.conversation, transient=row.transient, alias=row.alias)
         changes = (*state.changes, (chat.number, None))
         return replace(state, chats={**state.chats, id: chat}, chats_made=state.chats_made + 1, changes=changes)
     if isinstance(row, DropConversation):
