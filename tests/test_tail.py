@@ -111,6 +111,20 @@ def test_settling_a_short_stream_lets_nothing_go() -> None:
     assert numbers(tail, 0) == list(range(1, WINDOW + 1))
 
 
+@pytest.mark.parametrize(
+    ("held", "taken"),
+    [(1, 1), (19, 19), (20, 20), (21, 10), (30, 10)],
+    ids=["one", "a little", "just twice", "over twice", "much"],
+)
+def test_a_cut_leaves_more_than_it_takes_or_nothing(held: int, taken: int) -> None:
+    tail = Tail("s", "epoch", settled=100, records=records(101, 100 + held))
+    size = len(tail.unsettled_records()[0].data)
+
+    oldest = tail.unsettled_records(10 * size)
+
+    assert [record.seq for record in oldest] == list(range(101, 101 + taken))
+
+
 def test_settling_again_and_again_keeps_the_window_at_the_head(small_window: int) -> None:
     tail = Tail("s", "epoch")
 
