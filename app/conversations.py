@@ -253,7 +253,7 @@ class Conversations:
         """Commit the new messages and the reply to the last one in one transaction (G1), and start the reply."""
         history = history_of(tail)
         messages, told = tell(question.turns, parent, now)
-        prompt = messages[-1] if messages else await self._prompt(tail, parent)
+        prompt = messages[-1] if messages else await self._prompt(tail, parent, question.path)
         reply = new_reply(responder.name, prompt.id, now)
         conversation = msgspec.structs.replace(
             history.conversation(), head=reply.id, running=(*history.running, reply.id), updated_at=now
@@ -276,10 +276,10 @@ class Conversations:
         await self._running.accept(append, tail, reply.id, known)
         return asked.after(append.first - 1)
 
-    async def _prompt(self, tail: Tail, message_id: str | None) -> Message:
+    async def _prompt(self, tail: Tail, message_id: str | None, path: str) -> Message:
         """Return a message that is there already, to be answered once more."""
         if message_id is None or history_of(tail).messages[message_id].role == "assistant":
-            raise Invalid("There is nothing to answer.", "parent")
+            raise Invalid("There is nothing to answer.", path)
         return await read_message(self._log.engine, tail, message_id)
 
     # Checks

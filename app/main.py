@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.di import Provide
 
-from app.api import about, broadcast, conversations, imports, log_page, messages, page, streams
+from app.api import about, broadcast, conversations, imports, log_page, messages, page, streams, ui_chat
 from app.api.node import Node
 from app.api.origins import Origins
 from app.api.problems import problem_details
@@ -68,6 +68,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
             broadcast.send_message,
             streams.stream_list,
             streams.stream_many,
+            ui_chat.send_ui_message,
+            ui_chat.resume_ui_stream,
+            ui_chat.stop_ui_chat,
             *page.page_routes(),
             about.list_responders,
             about.list_limits,

@@ -16,6 +16,8 @@ from app.settings import Settings
 from app.writer import PART_BYTES, Outcome, Writer, part_size, tell_part
 from responders.base import Text, Turn
 
+MAX_PARTS = 10_000
+"""How many parts the new messages may have together: each is an event, or a piece of one."""
 CLIENT = "client"
 """The responder of a reply that a client sent as a part of its history: nobody here knows who wrote it."""
 _NAMES = {"user": "prompt", "system": "system", "tool": "result of a tool", "assistant": "message of the assistant"}
@@ -64,6 +66,8 @@ def check_turns(turns: Sequence[Turn], path: str, settings: Settings) -> None:
     """Refuse turns that are too long, and a last one that says nothing. Raises `Invalid` and `TooLarge`."""
     if turns and not any(not isinstance(part, Text) or part.text.strip() for part in turns[-1].parts):
         raise Invalid("A prompt must hold a character that is not white space.", path)
+    if sum(len(turn.parts) for turn in turns) > MAX_PARTS:
+        raise TooLarge(f"The messages have more than {MAX_PARTS} parts.")
     for turn in turns:
         limit = settings.max_reply_bytes if turn.role == "assistant" else settings.max_prompt_bytes
         if sum(map(part_size, turn.parts)) + PART_BYTES * (len(turn.parts) - 1) > limit:

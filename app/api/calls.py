@@ -30,6 +30,7 @@ from app.api.objects import (
     Snapshot,
     one_of,
 )
+from app.api.ui_requests import UIRequest
 from app.exports import Export
 from app.imports import Imported
 from app.questions import Asked
@@ -86,6 +87,10 @@ _ASKED = Call(
     headers=["Location", "Idempotency-Replayed", "x-conversation-id", "x-reply-id"],
     refused=[413, 429, 503],
 )
+_ON_DISCONNECT = _in(
+    "header", "x-on-disconnect", "What a hang-up does to the reply.", enum=["stop", "linger", "continue"]
+)
+_UI_CHUNKS = {"text/event-stream": {"type": "string", "description": "The AI SDK's UI message stream"}}
 _QUESTION = {"prompt": "What do the gulls want?"}
 _EXPORT = {
     "conversation": {"title": "Gulls"},
@@ -156,6 +161,24 @@ CALLS = {
         ],
         refused=[503],
     ),
+    "send_ui_message": Call(
+        {200: _UI_CHUNKS},
+        UIRequest,
+        example={
+            "id": "chat-1",
+            "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "What do the gulls want?"}]}],
+        },
+        parameters=[_KEY, _ON_DISCONNECT],
+        headers=["Idempotency-Replayed", "x-conversation-id", "x-reply-id", "x-vercel-ai-ui-message-stream"],
+        refused=[413, 429, 503],
+    ),
+    "resume_ui_stream": Call(
+        {200: _UI_CHUNKS, 204: {}},
+        parameters=[_ON_DISCONNECT],
+        headers=["x-conversation-id", "x-reply-id", "x-vercel-ai-ui-message-stream"],
+        refused=[400, 503],
+    ),
+    "stop_ui_chat": Call({204: {}}, refused=[503]),
     "list_responders": Call({200: _json(list[ResponderInfo])}),
     "list_limits": Call({200: _json(Limits)}),
     "health_live": Call({200: _json(Health)}),

@@ -34,6 +34,7 @@ _HEADERS = {
     "Retry-After": "Seconds.",
     "x-conversation-id": "The conversation, where the answer is a stream or text.",
     "x-reply-id": "The reply, where the answer is a stream or text.",
+    "x-vercel-ai-ui-message-stream": "`v1`",
 }
 
 
@@ -63,9 +64,11 @@ class _Document(OpenAPI):
 
 def schemas() -> dict[str, Any]:
     """Return all objects by their names."""
-    types = [*_types(), Outline, Problem]
-    found: dict[str, Any] = msgspec.json.schema_components(types, ref_template=REF)[1]
+    bodies = [call.body for call in CALLS.values() if call.body]
+    types = [*_answers(), Outline, Problem]
+    found: dict[str, Any] = msgspec.json.schema_components([*bodies, *types], ref_template=REF)[1]
     sent = _structs([*types, Reply, Message])
+    lenient = _structs(bodies).keys() - sent.keys()
     for name, schema in found.items():
         if "description" in schema:
             schema["description"] = " ".join(schema["description"].split())
@@ -76,6 +79,8 @@ def schemas() -> dict[str, Any]:
                         either["format"] = "date-time"
         if name in sent:
             schema["required"] = list(_always(sent[name]))
+        if name in lenient:
+            schema["additionalProperties"] = True
     return found
 
 
@@ -124,10 +129,9 @@ def _schema(type: Any) -> dict[str, Any]:
     return schema
 
 
-def _types() -> Iterator[Any]:
-    """Yield all that the table names."""
+def _answers() -> Iterator[Any]:
+    """Yield all that the table has for answers."""
     for call in CALLS.values():
-        yield from [call.body] if call.body else []
         yield from (
             type for content in call.answers.values() for type in content.values() if not isinstance(type, dict)
         )
@@ -135,7 +139,7 @@ def _types() -> Iterator[Any]:
 
 
 def _structs(types: Iterable[Any]) -> dict[str, type[Struct]]:
-    """Return the structs among types and within them that we write; a body is what clients write."""
+    """Return the structs among types and within them that may hold more than they name: those that we write do not."""
     found: dict[str, type[Struct]] = {}
     rest = list(types)
     while rest:

@@ -117,6 +117,13 @@ async def test_every_call_answers_as_the_document_says(server: WatchedServer, co
     for place in ["/events", "/conversations/events", "/streams?watch=broadcast@"]:
         async with server.client.stream("GET", server.url + place):
             pass
+    message = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
+    chat = {"id": "described", "messages": [message]}
+    async with server.client.stream("POST", f"{server.url}/api/chat", json=chat | {"model": "mock"}):
+        async with server.client.stream("GET", f"{server.url}/api/chat/described/stream"):
+            pass
+        await server.post("/api/chat/described/stop")
+    await server.get("/api/chat/described/stream")
     await server.client.delete(server.url + path)
 
     promised = {(name, status) for name, call in CALLS.items() for status in call.answers}

@@ -37,7 +37,7 @@ class Contract:
         for schema in self._document["components"]["schemas"].values():
             if "type" in schema.get("properties", {}):
                 schema["properties"].setdefault("id", {})  # an event in a log page has it
-            schema["additionalProperties"] = False
+            schema.setdefault("additionalProperties", False)
         # Paths without an id first: `/conversations/events` is no conversation.
         paths = sorted(described["paths"], key=lambda path: "{" in path)
         self._paths = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in paths]
