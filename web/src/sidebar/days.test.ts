@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import type { Conversation } from '../client/protocol';
 import { byDay, period, untilMidnight } from './days';
 
@@ -33,7 +33,7 @@ test('groups stand in the order of the list, each once', () => {
 
   const days = byDay(times.map(one), NOW);
 
-  expect(days.map(({ label, conversations }) => [label, conversations.length])).toEqual([
+  expect(days.map(({ label, blocks }) => [label, blocks.flatMap(({ rows }) => rows).length])).toEqual([
     ['Today', 2], ['Yesterday', 1], ['Wednesday', 1], ['March 2026', 2], ['March 2025', 1],
   ]);
 });
@@ -48,6 +48,30 @@ test('a group in which nothing changed is the same object, and midnight moves al
   expect(after[0]).not.toBe(before[0]);
   expect(after.slice(1).every((day, place) => day === before[place + 1])).toBe(true);
   expect(tomorrow.map(({ label }) => label)).toEqual(['Yesterday', 'Monday', 'March 2026']);
+});
+
+afterEach(() => void vi.unstubAllEnvs());
+
+test.each([
+  ['Pacific/Kiritimati', 'Today', 'Saturday'], // the same moments, fourteen hours ahead and eleven behind
+  ['Pacific/Pago_Pago', 'Yesterday', 'Thursday'],
+])('a time is told by the calendar of %s', (zone, today, weekday) => {
+  vi.stubEnv('TZ', zone);
+
+  expect(period(new Date('2026-03-30T10:30:00Z'), new Date('2026-03-30T12:30:00Z')).label).toBe(today);
+  expect(period(new Date('2026-03-27T10:30:00Z'), new Date('2026-03-30T12:30:00Z')).label).toBe(weekday);
+});
+
+test('a day that summer time makes shorter or longer is one day', () => {
+  vi.stubEnv('TZ', 'Europe/Berlin'); // the clocks change on March 29 and October 25
+
+  expect(untilMidnight(at(2026, 3, 29, 0))).toBe(23 * 3600 * 1000);
+  expect(untilMidnight(at(2026, 10, 25, 0))).toBe(25 * 3600 * 1000);
+  for (const [month, day] of [[3, 29], [10, 25]] as const) {
+    const now = at(2026, month, day + 1, 0);
+    expect(period(at(2026, month, day, 0), now).label).toBe('Yesterday');
+    expect(period(at(2026, month, day - 1, 23), now).label).toBe('Saturday');
+  }
 });
 
 test('midnight is as far away as the clock says', () => {

@@ -1,9 +1,10 @@
 /** Conversations by the day of their last activity, as the reader's own clock and calendar tell it. Pure. */
 import type { Conversation } from '../client/protocol';
+import { blocksOf, type Block } from './blocks';
 
 export interface Day {
   label: string;
-  conversations: readonly Conversation[];
+  blocks: readonly Block<Conversation>[];
 }
 
 // These would keep to the time zone that they were made in, which travellers leave.
@@ -45,12 +46,15 @@ export function byDay(list: readonly Conversation[], now: Date, before: readonly
     rows.push(one);
   }
   const known = new Map(before.map((day) => [day.label, day]));
-  return Array.from(days, ([label, conversations]) => same(known.get(label), conversations) ?? { label, conversations });
+  return Array.from(days, ([label, rows]) => {
+    const was = known.get(label);
+    const blocks = blocksOf(rows, was?.blocks);
+    return was && same(was.blocks, blocks) ? was : { label, blocks };
+  });
 }
 
-function same(day: Day | undefined, rows: readonly Conversation[]): Day | undefined {
-  return day?.conversations.length === rows.length && rows.every((one, at) => one === day.conversations[at]) ? day : undefined;
-}
+const same = <T>(ones: readonly T[], others: readonly T[]) =>
+  ones.length === others.length && ones.every((one, at) => one === others[at]);
 
 /** Milliseconds until the calendar turns its page. */
 export const untilMidnight = (now: Date) =>

@@ -1,12 +1,38 @@
-/** The conversations that this page knows of: what the list's stream says, and older ones, read page by page. */
+/**
+ * The conversations that this page knows of: what the list's stream says, and older ones, read page by page.
+ *
+ * Whatever changes comes to the top. So where the list of before and the list of now meet, what is older has not
+ * changed: some of it may have been deleted unheard, and that is read again where somebody looks at it, nowhere else.
+ */
 import { readList } from '../client/calls';
 import { newestFirst, reduceList, type ListState } from '../client/list';
 import type { Conversation, ListFrame } from '../client/protocol';
 
 /** How many a snapshot holds when there are more. */
 const FIRST_PAGE = 50;
+/** Times that are newer and older than any. */
+const NOW = '9999';
+const NEVER = '';
 
-type Read = (before: string | null) => Promise<{ conversations: Conversation[]; next: string | null }>;
+interface Page {
+  conversations: readonly Conversation[];
+  next: string | null;
+}
+
+type Read = (before: string | null) => Promise<Page>;
+
+/** The times of the newest and of the oldest conversation in sight; null where none is. */
+type Sight = () => readonly [newest: string, oldest: string] | null;
+
+/** Where a page can be read: what is older than a time, as far as the next mark. */
+interface Mark {
+  readonly before: string | null;
+  readonly than: string;
+  readonly is: 'sure' | 'unsure' | 'unread';
+}
+
+const TOP: Mark = { before: null, than: NOW, is: 'unread' };
+const isNewer = (one: string, other: string) => newestFirst(one, other) < 0;
 
 export class Conversations {
   /** Newest activity first. */
@@ -17,20 +43,25 @@ export class Conversations {
   trouble = $state('');
   /** Where the next page begins; null at the end, empty before the first. */
   next = $state.raw<string | null>('');
-  /** Whether some of what was read may have been deleted unheard. */
-  #stale = false;
-  /** Whether that is likely, so that it is read again at once, and not when somebody looks. */
+  /** From the newest to the oldest; the last one is of what has not been read yet, if there is more. */
+  #marks: readonly Mark[] = [TOP];
+  /** What is newer is known from the stream. */
+  #floor = NOW;
+  /** The list of before, while what is read from the top has not met it. */
+  #behind: readonly Conversation[] | null = null;
+  /** Whether the connection was lost, so that what is in sight is read again at once, and not when somebody scrolls. */
   #doubted = false;
-  #urgent = false;
   /** The state that was taken up last. */
   #taken: ListState['conversations'] = [];
   /** What the stream has told of since the read under way began: that is newer than what the read finds. */
   #heard = new Set<string>();
   #round = 0;
   readonly #read: Read;
+  readonly #sight: Sight;
 
-  constructor(read: Read = readList) {
+  constructor(read: Read = readList, sight: Sight = () => null) {
     this.#read = read;
+    this.#sight = sight;
   }
 
   /** Take up what the list's stream says, as `Client.follow` hands it on. */
@@ -55,20 +86,9 @@ export class Conversations {
     this.rows = this.rows.filter((one) => one.id !== id);
   }
 
-  /** Read the next page, if there is one and none is being read; after a reconnect, all that was read before. */
+  /** Read the next page, if there is one and none is being read; what is in doubt and in sight comes first. */
   async more(): Promise<void> {
-    if (this.reading || (this.next === null && !this.#stale)) return;
-    const round = this.#round;
-    this.reading = true;
-    this.trouble = '';
-    this.#heard = new Set();
-    try {
-      await (this.#stale ? this.#readAgain(round) : this.#readNext(round));
-    } catch (error) {
-      if (round === this.#round) this.trouble = (error as Error).message;
-    } finally {
-      if (round === this.#round) this.reading = false;
-    }
+    await this.#work(this.#doubtful() ?? this.#marks.find(({ is }) => is === 'unread'));
   }
 
   /** The connection was lost: what was deleted meanwhile, nobody will tell of. */
@@ -76,62 +96,110 @@ export class Conversations {
     this.#doubted = true;
   }
 
-  /** Somebody looks through the list: what may be gone is read again. */
+  /** Somebody looks through the list: of what they see, what may be gone is read again. */
   look(): void {
-    if (this.#stale && !this.trouble) void this.more();
+    if (!this.trouble) void this.#work(this.#doubtful());
   }
 
   /** Begin anew with the first page, as the server has it now; `whole` where that is all. */
   #begin(first: readonly Conversation[], whole: boolean): void {
     const last = whole ? undefined : first.at(-1);
-    const older = last ? this.rows.filter(({ updated_at }) => newestFirst(updated_at, last.updated_at) > 0) : [];
-    // Whatever changes comes to the top. Where the old list and the new one meet, what is older has not changed.
+    const older = last ? this.rows.filter(({ updated_at }) => isNewer(last.updated_at, updated_at)) : [];
     const meet = this.rows.some(({ id, updated_at }) => id === last?.id && updated_at === last.updated_at);
-    if (older.length === 0) this.next = last ? '' : null;
-    this.#take(merged(older, first), older.length > 0, this.#doubted || !meet);
+    if (older.length === 0) this.#marks = last ? [TOP] : [];
+    if (older.length === 0) this.#behind = null;
+    else if (!meet) this.#behind ??= this.rows;
+    this.#floor = last?.updated_at ?? NEVER;
+    this.#anew(merged(older, first));
   }
 
   /** Take over what another tab holds: some of a first page may be missing from it, or be of long ago. */
   #adopt(held: readonly Conversation[]): void {
-    if (this.rows.length === 0) this.next = '';
-    this.#take(merged(this.rows, held), this.rows.length > 0, true);
+    if (this.rows.length === 0) this.#marks = [TOP];
+    else this.#behind ??= this.rows;
+    this.#floor = NOW;
+    this.#anew(merged(this.rows, held));
   }
 
-  #take(rows: readonly Conversation[], stale: boolean, urgent: boolean): void {
+  #anew(rows: readonly Conversation[]): void {
     this.#round += 1; // what is still being read is of before
     this.reading = false;
     this.trouble = '';
     this.known = true;
-    this.rows = rows;
-    this.#stale = stale;
-    this.#urgent = stale && (urgent || this.#urgent);
+    this.rows = settled(this.rows, rows);
+    this.#mark(this.#marks.map((mark) => (mark.is === 'sure' ? { ...mark, is: 'unsure' } : mark)));
+    if (this.#behind || this.#doubted) void this.#work(this.#doubtful());
     this.#doubted = false;
-    if (this.#urgent) void this.more();
   }
 
-  async #readNext(round: number): Promise<void> {
-    const page = await this.#read(this.next || null);
-    if (round !== this.#round) return;
-    this.rows = merged(this.rows, page.conversations.filter(({ id }) => !this.#heard.has(id)));
-    this.next = page.next;
+  /** The first of what has to be read again. */
+  #doubtful(): Mark | undefined {
+    if (this.#behind) return this.#marks.find(({ is }) => is !== 'sure');
+    if (!this.#marks.some(({ is }) => is === 'unsure')) return undefined;
+    const [newest, oldest] = this.#sight() ?? [NEVER, NOW];
+    if (!isNewer(this.#floor, oldest)) return undefined;
+    const from = isNewer(newest, this.#floor) ? this.#floor : newest;
+    const reaches = (place: number) => !isNewer(this.#marks[place]?.than ?? NEVER, from);
+    return this.#marks.find(({ than, is }, place) => is === 'unsure' && isNewer(than, oldest) && reaches(place + 1));
   }
 
-  /** Read as far as was read before, and only then let go of what is no longer there. */
-  async #readAgain(round: number): Promise<void> {
-    const oldest = this.rows.at(-1)?.updated_at ?? '';
-    const found: Conversation[] = [];
-    let next: string | null = null;
-    do {
-      const page = await this.#read(next);
-      if (round !== this.#round) return;
-      found.push(...page.conversations);
-      next = page.next;
-    } while (next && newestFirst(found.at(-1)?.updated_at ?? '', oldest) < 0);
-    const heard = this.rows.filter(({ id }) => this.#heard.has(id));
-    this.rows = merged(heard, found.filter(({ id }) => !this.#heard.has(id)));
-    this.next = next;
-    this.#stale = this.#urgent = false;
+  async #work(begin: Mark | undefined): Promise<void> {
+    if (this.reading || !begin) return;
+    const round = this.#round;
+    this.reading = true;
+    this.trouble = '';
+    try {
+      for (let mark: Mark | undefined = begin; mark; mark = this.#doubtful()) {
+        this.#heard = new Set();
+        const page = await this.#read(mark.before);
+        if (round !== this.#round) return;
+        this.#take(mark, page);
+      }
+    } catch (error) {
+      if (round === this.#round) this.trouble = (error as Error).message;
+    } finally {
+      if (round === this.#round) this.reading = false;
+    }
   }
+
+  /** Take up a page: it tells of everything between its mark and its end, but for what was heard meanwhile. */
+  #take(mark: Mark, { conversations, next }: Page): void {
+    const end = (next !== null && conversations.at(-1)?.updated_at) || NEVER;
+    const isOutside = ({ updated_at }: Conversation) => !isNewer(mark.than, updated_at) || !isNewer(updated_at, end);
+    const kept = this.rows.filter((one) => this.#heard.has(one.id) || isOutside(one));
+    const found = conversations.filter(({ id }) => !this.#heard.has(id));
+    if (this.#behind && (meets(this.#behind, conversations) || isNewer(this.#behind.at(-1)?.updated_at ?? NOW, end))) {
+      this.#behind = null;
+    }
+    this.rows = settled(this.rows, merged(kept, found));
+    const at = this.#marks.indexOf(mark);
+    const behind = this.#marks.slice(at + 1);
+    const passed = behind.filter(({ than }) => !isNewer(end, than));
+    const is = (passed.at(-1) ?? { is: mark.is === 'unread' ? mark.is : 'unsure' }).is;
+    const here: Mark[] = next === null ? [] : [{ before: next, than: end, is }];
+    this.#mark([...this.#marks.slice(0, at), { ...mark, is: 'sure' }, ...here, ...behind.slice(passed.length)]);
+  }
+
+  #mark(marks: readonly Mark[]): void {
+    this.#marks = marks;
+    const last = marks.at(-1);
+    this.next = last?.is === 'unread' ? (last.before ?? '') : null;
+  }
+}
+
+/** Whether a list holds one of these as it is. */
+function meets(list: readonly Conversation[], ones: readonly Conversation[]): boolean {
+  const times = new Map(list.map(({ id, updated_at }) => [id, updated_at]));
+  return ones.some(({ id, updated_at }) => times.get(id) === updated_at);
+}
+
+/** A list with the very objects of before for what is as it was: a page need not look at these again. */
+function settled(before: readonly Conversation[], rows: readonly Conversation[]): Conversation[] {
+  const byId = new Map(before.map((one) => [one.id, one]));
+  return rows.map((one) => {
+    const was = byId.get(one.id);
+    return was && was.updated_at === one.updated_at && was.title === one.title && `${was.running}` === `${one.running}` ? was : one;
+  });
 }
 
 /** Both lists as one, in order; of a conversation in both, the one in `fresh`. */
