@@ -46,6 +46,47 @@ async def test_who_has_scrolled_up_is_left_there_until_they_speak(server: Server
     await expect(lines.get_by_text("and I")).to_be_in_viewport()
 
 
+async def test_read_aloud_is_what_others_say(server: Server, open_tab: OpenTab) -> None:
+    tab = await open_tab(server)
+    lines = tab.broadcast.get_by_role("log")
+
+    await tab.say("said here")
+    await expect(lines).to_contain_text("said here")
+    await server.post("/send-message", {"message": "said elsewhere"})
+
+    await expect(lines.get_by_text("said here")).to_have_attribute("aria-live", "off")
+    await expect(lines.get_by_text("user joined").last).to_have_attribute("aria-live", "off")
+    await expect(lines.get_by_text("said elsewhere")).not_to_have_attribute("aria-live", "off")
+
+
+async def test_what_was_refused_is_not_taken_for_what_another_says(server: Server, open_tab: OpenTab) -> None:
+    tab = await open_tab(server)
+    await tab.page.route("**/send-message", lambda route: route.fulfill(status=422, json={"detail": "Not now."}))
+    await tab.say("said by both")
+    await expect(tab.broadcast.get_by_role("alert")).to_contain_text("Not now.")
+
+    await server.post("/send-message", {"message": "said by both"})
+
+    line = tab.broadcast.get_by_role("log").get_by_text("said by both")
+    await expect(line).to_be_visible()
+    await expect(line).not_to_have_attribute("aria-live", "off")
+    tab.complaints.clear()  # the browser's own word on the refusal
+
+
+async def test_what_is_written_is_there_after_a_reload(server: Server, open_tab: OpenTab) -> None:
+    tab = await open_tab(server)
+    field = tab.broadcast.get_by_role("textbox")
+    await field.fill("not said yet")
+
+    await tab.page.reload()
+
+    await expect(field).to_have_value("not said yet")
+    await tab.broadcast.get_by_role("button", name="Say").click()
+    await expect(tab.broadcast.get_by_role("log")).to_contain_text("not said yet")
+    await tab.page.reload()
+    await expect(field).to_have_value("")
+
+
 async def test_what_cannot_be_said_stays_to_be_said_again(server: Server, open_tab: OpenTab) -> None:
     tab = await open_tab(server)
     await tab.page.route("**/send-message", lambda route: route.abort())
