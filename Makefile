@@ -44,7 +44,7 @@ format: .venv/.dev ## format, and fix what can be fixed
 types: .venv/.dev ## check the types
 	@$(BIN)/mypy
 
-web: .venv/.web ## check the types of the page and run its tests, when it has changed
+web: .venv/.web ## check the rules and the types of the page and run its tests, when it has changed
 
 check: lint types test ## lint, types and test
 
@@ -96,7 +96,7 @@ web/node_modules/.package-lock.json: web/package-lock.json | .venv/.dev
 	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error && touch node_modules/.package-lock.json
 
 .venv/.web: .venv/.dev $(WEB) web/node_modules/.package-lock.json $(wildcard tests/vectors/*.json)
-	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" && npm run --silent check && npm test --silent
+	@cd web && PATH="$(CURDIR)/$(BIN):$$PATH" && npm run --silent lint && npm run --silent check && npm test --silent
 	@touch $@
 
 # An environment of its own: what the peers need would change what our own server imports.

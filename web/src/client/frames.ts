@@ -11,25 +11,48 @@ export class Malformed extends Error {
   }
 }
 
-/** Reads the frames of a connection, in their order. */
+/**
+ * Reads the frames of a connection, in their order.
+ *
+ * A browser is silent about events of types that nobody listens for, but they have numbers: where one is left out,
+ * there was such an event, for a connection loses nothing in its middle. `leapt` is then called with the stream.
+ */
 export class Reader {
   readonly #streams = new Map<string, StreamName>(); // by epoch
+  readonly #numbers = new Map<string, number>(); // of the newest event, by epoch
   #lastId = '';
+
+  constructor(private readonly leapt: (stream: StreamName) => void = () => {}) {}
 
   /** `lastEventId` is repeated by frames without an id. Throws `Malformed`. */
   read(type: string, data: string, lastEventId: string): Heard {
     const id = lastEventId !== this.#lastId ? lastEventId : null;
     this.#lastId = lastEventId;
     const theirs = id === null ? null : (this.#streams.get(epochOf(id)) ?? null);
-    if (type === 'message') return { stream: 'broadcast', id, frame: { type, text: data, notice: id === null } as never };
+    if (type === 'message') {
+      const own = theirs === 'broadcast' ? id : null; // else it is a join notice behind an event that was not told
+      if (own !== null) this.#count(own, 'broadcast');
+      return { stream: 'broadcast', id: own, frame: { type, text: data, notice: own === null } as never };
+    }
     const frame = parsed(data);
     if (frame?.type !== type) throw new Malformed(`${type} holds no frame: ${data.slice(0, 100)}`, theirs);
     const stream = typeof frame.stream === 'string' ? (frame.stream as StreamName) : theirs;
     if (!stream) throw new Malformed(`${type} belongs to no stream`, null);
     if (type === 'hello' && typeof frame.epoch === 'string') this.#streams.set(frame.epoch, stream);
-    return { stream, id, frame };
+    if (typeof frame.cursor === 'string' && type !== 'ping') this.#numbers.set(epochOf(frame.cursor), numberOf(frame.cursor));
+    const own = theirs === stream || (type === 'snapshot' && stream !== 'conversations') ? id : null;
+    if (own !== null && type !== 'snapshot' && type !== 'ping') this.#count(own, stream);
+    return { stream, id: own, frame };
+  }
+
+  #count(id: string, stream: StreamName): void {
+    const [number, before] = [numberOf(id), this.#numbers.get(epochOf(id))];
+    if (before !== undefined && number > before + 1) this.leapt(stream);
+    this.#numbers.set(epochOf(id), number);
   }
 }
+
+const numberOf = (id: string) => Number(id.slice(id.lastIndexOf('-') + 1));
 
 /**
  * Notices a stream that is behind two pings running: it has not reached the head that the ping before told. One that
@@ -38,6 +61,8 @@ export class Reader {
 export class Lag {
   readonly #noticed = new Map<StreamName, string | null>();
   #heads = new Map<StreamName, string>();
+
+  constructor(private readonly leapt: (stream: StreamName) => void = () => {}) {}
 
   /** Forget the pings of the connection before. */
   begin(): void {
@@ -48,9 +73,11 @@ export class Lag {
     if (typeof head !== 'string') return false;
     const before = this.#heads.get(stream);
     this.#heads.set(stream, head);
-    if (before === undefined || reached(cursor, before) || this.#noticed.get(stream) === cursor) return false;
+    if (before === undefined || reached(cursor, before)) return false;
+    const again = this.#noticed.get(stream) === cursor;
+    if (again && cursor !== null) this.leapt(stream);
     this.#noticed.set(stream, cursor);
-    return true;
+    return !again;
   }
 }
 
@@ -67,9 +94,11 @@ export function watchQuery(wanted: readonly (readonly [StreamName, string | null
 const ROOM = 24_000;
 const CURSOR = 'watch=@&'.length + 25;
 
-function parsed(data: string): ({ type?: unknown; stream?: unknown; epoch?: unknown } & { type: string }) | null {
+type Parsed = { type: string; stream?: unknown; epoch?: unknown; cursor?: unknown };
+
+function parsed(data: string): Parsed | null {
   try {
-    return JSON.parse(data);
+    return JSON.parse(data) as Parsed | null;
   } catch {
     return null;
   }

@@ -35,7 +35,7 @@ test.each([
   origin.server.write(A, 'upon ');
   origin.server.say('one');
   await origin.settle(undefined, 3); // some of it is on its way
-  end(leader!);
+  end(leader);
   origin.server.write(A, 'a ');
   origin.server.say('two');
   await origin.settle();
@@ -46,7 +46,7 @@ test.each([
 
   expect(connections()).toBe(1);
   expect(origin.server.joins).toBe(1);
-  expect(others[0]!.text(A)).toBe('once upon a time');
+  expect(others[0].text(A)).toBe('once upon a time');
   for (const view of others) {
     expect([view.text(B), view.said]).toEqual(['twice told', ['one', 'two', 'three']]);
     expect(view.links.map(([link]) => link)).toEqual(['connecting', 'open']);

@@ -83,7 +83,7 @@ export class Choice {
 
 function keptOptions(text: string | null): { given: Given; reading: Reading } {
   try {
-    const { given, reading } = JSON.parse(text ?? '{}');
+    const { given, reading } = JSON.parse(text ?? '{}') as { given?: Given; reading?: Reading };
     if (given && reading?.options && reading.wrong) return { given, reading };
   } catch {
     // What another page has written there is no choice.

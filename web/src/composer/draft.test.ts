@@ -108,7 +108,7 @@ test('what a full storage does not take is not replaced by what it has', async (
   const setItem = vi.fn((name: string, text: string) => void entries.set(name, text));
   const getItem = (name: string) => entries.get(name) ?? null;
   const key = (place: number) => [...entries.keys()][place] ?? null;
-  vi.stubGlobal('localStorage', { getItem, setItem, key, removeItem: entries.delete, length: 0 });
+  vi.stubGlobal('localStorage', { getItem, setItem, key, removeItem: (name: string) => entries.delete(name), length: 0 });
   vi.resetModules();
   const { draftOf } = await import('./draft.svelte');
   const draft = draftOf('c');

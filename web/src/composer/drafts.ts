@@ -88,7 +88,7 @@ export class Drafts {
 
   #read(name: string): Kept | null {
     try {
-      return keptOf(JSON.parse(this.#shelf?.getItem(name) ?? 'null'));
+      return keptOf(JSON.parse(this.#shelf?.getItem(name) ?? 'null') as Partial<Kept> | null);
     } catch {
       return null;
     }

@@ -96,9 +96,10 @@ function settle(property: Schema, definitions: Schema, depth = 0): [schema: Sche
 
 function choicesOf(schema: Schema, withNull: boolean, initial: unknown): string[] | null {
   const truth = schema['type'] === 'boolean' && (withNull || typeof initial !== 'boolean');
-  const values = truth ? [true, false] : 'const' in schema ? [schema['const']] : schema['enum'];
+  const values: unknown = truth ? [true, false] : 'const' in schema ? [schema['const']] : schema['enum'];
   if (!Array.isArray(values)) return null;
-  return (withNull && !values.includes(null) ? [...values, null] : values).map((value) => JSON.stringify(value));
+  const all: unknown[] = withNull && !values.includes(null) ? [...(values as unknown[]), null] : values;
+  return all.map((value) => JSON.stringify(value));
 }
 
 function kindOf(schema: Schema, initial: unknown): Field['kind'] {
@@ -117,7 +118,8 @@ function kindOf(schema: Schema, initial: unknown): Field['kind'] {
 }
 
 function rangeOf(schema: Schema): string {
-  const { minimum: low, maximum: high, exclusiveMinimum: above, exclusiveMaximum: below, multipleOf: step } = schema;
+  const names = ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'];
+  const [low, high, above, below, step] = names.map((name) => schema[name]).map((value) => (typeof value === 'number' ? value : undefined));
   const told = low !== undefined && high !== undefined ? [`${low} to ${high}`] : [];
   if (told.length === 0 && low !== undefined) told.push(`at least ${low}`);
   if (told.length === 0 && high !== undefined) told.push(`at most ${high}`);

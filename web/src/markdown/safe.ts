@@ -45,4 +45,4 @@ if (DOMPurify.isSupported) {
 
 /** Make nodes of HTML, of which nothing is left that is not on the list. */
 export const clean = (html: string): DocumentFragment =>
-  (DOMPurify.sanitize(html, config) as DocumentFragment | null) ?? document.createDocumentFragment();
+  DOMPurify.sanitize(html, config) ?? document.createDocumentFragment();

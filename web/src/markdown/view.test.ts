@@ -4,7 +4,7 @@ import { DEFINING, SAMPLES } from './samples';
 import { View } from './view';
 
 let root: HTMLElement;
-let frames: (() => void)[];
+let frames: ((() => void) | undefined)[];
 let clock: number;
 
 beforeEach(() => {
@@ -15,7 +15,7 @@ beforeEach(() => {
   clock = 0;
   vi.spyOn(performance, 'now').mockImplementation(() => clock);
   vi.stubGlobal('requestAnimationFrame', (run: (now: number) => void) => frames.push(() => run(clock)));
-  vi.stubGlobal('cancelAnimationFrame', (place: number) => delete frames[place - 1]);
+  vi.stubGlobal('cancelAnimationFrame', (place: number) => void (frames[place - 1] = undefined));
 });
 
 const frame = () => frames.splice(0).forEach((run) => run?.());

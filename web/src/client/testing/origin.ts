@@ -248,5 +248,5 @@ export class Origin {
 
 /** Let promises do what follows from a task, as a browser does before the next one. */
 async function settled(): Promise<void> {
-  for (let turn = 0; turn < 20; turn += 1) await null;
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 }
