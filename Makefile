@@ -61,7 +61,7 @@ lock: .venv/.uv ## write constraints.txt anew (ARGS=--upgrade for newer versions
 	    --no-emit-index-url --no-emit-find-links --group dev --group clients --group build --group bench $(ARGS) --output-file constraints.txt pyproject.toml
 
 clean: ## remove .venv, builds and caches (data/ stays)
-	@rm -rf .venv dist build app/static app/static.new web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	@rm -rf .venv dist build app/static app/static.new web/node_modules tests/clients/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	@find app responders tests -name __pycache__ -prune -exec rm -rf {} +
 
 # uv itself is one of the locked packages: pip checks its hash, then uv checks everybody else's.
@@ -86,10 +86,11 @@ clean: ## remove .venv, builds and caches (data/ stays)
 
 # Other people's clients lie in a folder of their own, which their tests alone look into: every server would import
 # what they bring.
-.venv/.dev: .venv/.runtime
+.venv/.dev: .venv/.runtime tests/clients/package-lock.json
 	@$(INSTALL) --requirement pyproject.toml --group dev
 	@rm -rf .venv/clients
 	@$(INSTALL) --group clients --target .venv/clients
+	@cd tests/clients && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error
 	@touch $@
 
 web/node_modules/.package-lock.json: web/package-lock.json | .venv/.dev
