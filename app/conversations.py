@@ -83,8 +83,10 @@ class Conversations:
     ) -> tuple[Asked, bool]:
         """Begin a conversation; says too whether the answer was kept from an earlier request.
 
-        A transient one goes once its reply has ended and was read. An `alias` is an id that the client has given it.
+        A transient one goes once its reply has ended and was read, and nothing is kept for a repeated request. An
+        `alias` is an id that the client has given it.
         """
+        key = None if transient else key
         # Ahead of every lock, here and below: it may take long, and neither a stop nor another prompt may wait for it.
         await self._registry.refresh(question.responder, until=self._running.draining)
         async with self._answers.once(key) as kept:

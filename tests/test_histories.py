@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from app.errors import Invalid, NotFound, TooLarge
+from app.idempotency import Key
 from app.messages import Parameters
 from app.questions import Question
 from responders.base import Image, Prompt, Text, Tool, ToolCall, ToolResult, Turn
@@ -231,6 +233,17 @@ async def test_a_transient_conversation_is_in_no_list(tmp_path):
 
         assert await core.engine.conversations("local", None, 10) == ([], None)
         assert core.log.listing.changes == 0
+
+
+async def test_nothing_of_a_transient_conversation_is_kept_for_a_repeated_request(tmp_path):
+    stage = Stage()
+    async with open_core(tmp_path, stage) as core:
+        key = Key.of("local", "POST", "/", "once", b"{}")
+        question = Question.of("one")
+        asked = [await core.conversations.create("local", question, transient=True, key=key) for _ in range(2)]
+
+        assert [again for _, again in asked] == [False, False]
+        assert await core.engine.answer(key.scope, asked[0][0].reply.created_at - timedelta(hours=1)) is None
 
 
 async def test_a_transient_conversation_does_not_survive_the_server(tmp_path):
