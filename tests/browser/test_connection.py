@@ -18,6 +18,15 @@ IN_MID_REPLY = b'"part":0'
 """What only the stream holds: an event, and no snapshot."""
 
 
+class Later(Proxy):
+    """Makes a server one that knows an event more than the page does."""
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, harm: Harm | None) -> None:
+        while chunk := await reader.read(65536):
+            writer.write(chunk.replace(b"event: reply.started", b"event: reply.dreamed"))
+            await writer.drain()
+
+
 async def is_linked(tab: Tab, link: str) -> None:
     await expect(tab.page.locator(f"[data-link={link}]")).to_have_count(1)
 
@@ -149,4 +158,23 @@ async def test_a_proxy_that_falls_silent_is_noticed_by_the_missing_pings(
         await tab.page.clock.run_for(41_000)
 
         await expect(tab.replies).to_contain_text(BEGINNING + END)
+        await tab.page.close()
+
+
+async def test_an_event_that_the_page_does_not_know_is_left_out_and_told(server: Server, open_tab: OpenTab) -> None:
+    async with Later(server) as proxy:
+        tab = await open_tab(proxy)
+        await tab.ask("one")
+        await expect(tab.replies).to_have_attribute("data-status", "completed")
+        streams = [url for url in tab.requests if "/streams?" in url]
+
+        for prompt in ("two", "three"):
+            await tab.ask(prompt)
+            await expect(tab.replies.last).to_contain_text(prompt)
+            await expect(tab.replies.last).to_have_attribute("data-status", "completed")
+
+        assert [url for url in tab.requests if "/streams?" in url] == streams
+        assert all("does not know" in words for words in tab.complaints)
+        assert len(tab.complaints) == 1
+        tab.complaints.clear()
         await tab.page.close()

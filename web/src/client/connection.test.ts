@@ -147,6 +147,7 @@ test('a stream on which nothing comes for 40 s is opened anew, and pings are som
 });
 
 test('who is behind two pings running comes back, and who has caught up in between does not', async () => {
+  vi.spyOn(console, 'warn').mockImplementation(() => {});
   await begun(A);
   const head = origin.server.head(A);
   const ping = (cursor: string) =>

@@ -31,8 +31,9 @@ const LONGEST_WAIT = 15_000;
 const LONGEST_RETRY = 60;
 
 export class Connection {
-  readonly #lag = new Lag();
+  readonly #lag = new Lag((stream) => this.#leapt(stream));
   #reader = new Reader();
+  readonly #strange = new Set<StreamName>(); // those with events that are not known here
   #source: EventSource | null = null;
   #watching = new Set<StreamName>();
   #silent = new Set<StreamName>(); // those of them that have not said hello
@@ -116,7 +117,7 @@ export class Connection {
     if (unwatched > this.state.unwatched) console.warn(`${unwatched} streams too many are followed: they rest.`);
     if (unwatched !== this.state.unwatched) this.#link({ unwatched });
     if (names.length === 0) return;
-    this.#reader = new Reader();
+    this.#reader = new Reader((stream) => this.#leapt(stream));
     this.#lag.begin();
     const source = this.browser.open(`${this.base}/streams?${query}`);
     this.#source = source;
@@ -149,6 +150,13 @@ export class Connection {
     if (frame.type === 'hello') this.#greeted(stream);
     else if (frame.type === 'ping') this.#pinged(stream, frame as { cursor?: unknown });
     else if (frame.type === 'bye') this.#parted(stream, frame as { reason?: unknown; retry_after?: unknown });
+  }
+
+  /** An event is of a type that is not known here: that is for a later page, and told once. */
+  #leapt(stream: StreamName): void {
+    if (this.#strange.has(stream)) return;
+    this.#strange.add(stream);
+    console.warn(`An event of ${stream} is of a type that this page does not know: it is left out. Reload the page for a newer one.`);
   }
 
   #greeted(stream: StreamName): void {

@@ -9,6 +9,7 @@ const B = 'conversation/b';
 let origin: Origin;
 let page: Page;
 let debug: MockInstance<typeof console.debug>;
+let warn: MockInstance<typeof console.warn>;
 
 const opened = () => origin.server.opened.map((url) => decodeURIComponent(url.replace('/streams?', '')));
 
@@ -21,6 +22,7 @@ async function begun(...names: (typeof A | typeof B | 'broadcast' | 'conversatio
 beforeEach(() => {
   vi.useFakeTimers();
   debug = vi.spyOn(console, 'debug').mockImplementation(() => {});
+  warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
   vi.spyOn(Math, 'random').mockReturnValue(0.5);
   origin = new Origin();
   page = origin.page({ shares: false });
@@ -119,18 +121,62 @@ test('a piece that got lost on the way is found missing at the end of the reply'
   expect(view.text(A)).toBe('once lost kept');
 });
 
-test('an event of a type that is not known is passed over', async () => {
-  const view = await begun(A);
-  origin.server.append(A, { type: 'reply.painted' } as never); // a browser does not even tell of it
-  origin.server.write(A, 'upon ');
+const PAINTED = { type: 'reply.painted' } as never; // a browser does not even tell of it
+
+test('events of a type that is not known are passed over, and that is told once', async () => {
+  const view = await begun(A, B);
+  for (const word of ['upon ', 'a ', 'time']) {
+    origin.server.append(A, PAINTED);
+    origin.server.append(A, PAINTED);
+    origin.server.write(A, word);
+  }
   await origin.settle();
 
+  expect(view.text(A)).toBe('once upon a time');
+  expect(opened()).toHaveLength(1);
+  expect(warn.mock.calls).toEqual([[expect.stringContaining(`An event of ${A} is of a type`)]]);
+});
+
+test('one at the end looks like a loss: it is asked for once, and then told', async () => {
+  const view = await begun(A);
+  origin.server.append(A, PAINTED);
+
+  await origin.pass(200, () => origin.server.ping());
+  expect(opened()).toHaveLength(2);
+  expect(warn).toHaveBeenCalledOnce();
+  origin.server.write(A, 'upon ');
+  await origin.pass(200, () => origin.server.ping());
+
   expect(view.text(A)).toBe('once upon ');
+  expect(opened()).toHaveLength(2);
+});
+
+test('one that has made a reply longer is led around by a snapshot', async () => {
+  const view = await begun(A);
+  origin.server.append(A, PAINTED);
+  origin.server.end(A, 'once painted');
+  origin.server.log(A).events.splice(1, 0, { type: 'reply.delta', reply_id: A, part: 0, text: '' });
+
+  await origin.pass(300, () => origin.server.ping());
+
+  expect(view.link).toBe('open');
+  expect(opened().length).toBeLessThan(6);
+});
+
+test('what has no number is not taken for what went before it untold', async () => {
+  const view = await begun(A, 'broadcast', 'conversations');
+  origin.server.raw(A, { type: 'reply.painted', data: '{}', id: id('epoch0', 2) });
+  origin.server.join();
+  origin.server.write(B, 'over');
+  origin.server.say('hello');
+  await origin.settle();
+
+  expect(view.said).toEqual(['hello']);
+  expect(view.list).toEqual(['b', 'a']);
   expect(opened()).toHaveLength(1);
 });
 
 test('more than a request has room for waits, the newest are there, and it is said', async () => {
-  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
   const names = Array.from({ length: 700 }, (_, i) => `conversation/${'x'.repeat(26)}${i}` as const);
   for (const name of names) origin.server.log(name).events.push({ type: 'message.painted' } as never);
   const view = new View(page, 'broadcast', ...names);
