@@ -47,6 +47,7 @@ async def browser(pytestconfig: pytest.Config) -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(
             executable_path=pytestconfig.stash[found],
             args=["--no-sandbox"],  # as root there is none, and these pages are ours
+            ignore_default_args=["--disable-back-forward-cache"],  # people's browsers have it
         )
         yield browser
         await browser.close()
