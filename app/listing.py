@@ -6,6 +6,7 @@ a queue here either.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import takewhile
 
 import msgspec
@@ -24,8 +25,8 @@ class Change(msgspec.Struct, frozen=True):
     principal: str
     id: str
     conversation: Conversation | None
-    frames: dict[bool, bytes] = {}
-    """Its frame, without and with the name of its stream, made at the first use and shared by all subscribers."""
+    frames: dict[Hashable, bytes] = {}
+    """Its frames, by the form they have, made at the first use and shared by all subscribers."""
 
 
 class Listing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import accumulate, takewhile
 from typing import Protocol
 
@@ -20,7 +20,7 @@ _MAY_END = {"reply.ended", "conversation.deleted"}
 
 
 class Batch:
-    """The records of one commit on one stream, with room for the encoded form that its listeners share."""
+    """The records of one commit on one stream, with room for the encoded forms that its listeners share."""
 
     __slots__ = ("encoded", "may_end", "records")
 
@@ -28,7 +28,7 @@ class Batch:
         self.records = records
         self.may_end = not _MAY_END.isdisjoint([record.type for record in records])
         """Whether a stream may be over with it."""
-        self.encoded: bytes | None = None
+        self.encoded: dict[Hashable, bytes] = {}
 
 
 class Listener(Protocol):

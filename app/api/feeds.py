@@ -7,10 +7,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from app.api.forms import EVENT_STREAM, Form
 from app.api.stream import Farewell
-from app.api.wire import make_chunk
 from app.broadcast import Broadcast, join_notice
-from app.codecs import sse
 from app.events import Record
 from app.ids import Cursor
 from app.log import Log
@@ -20,9 +19,6 @@ from app.snapshots import history_of, take_snapshot
 from app.subscription import BEHIND, FAR_BEHIND, Subscription
 from app.tail import Batch, Listener, Tail
 
-EVENT_STREAM = "text/event-stream; charset=utf-8"
-SEND_BYTES = 64 * 1024
-"""About how much is handed to a socket at a time."""
 RETRY_MILLISECONDS = (1000, 3000)
 """Drawn per stream, so that a thousand clients that were cut off together do not return together."""
 
@@ -40,22 +36,24 @@ def hello(tail: Tail, verdict: Verdict, after: int, **more: str) -> dict[str, An
     }
 
 
-def hello_of_none(name: str) -> bytes:
-    """Return the `hello` of a stream that has no epoch and takes no cursor."""
-    return sse.control("hello", {"stream": name, "epoch": None, "cursor": None, "resumed": False, "reason": None})
-
-
 class ControlFrames:
     """The control frames of one stream; where it is `named`, each says which stream it belongs to."""
 
-    content_type = EVENT_STREAM
+    content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, name: str, *, named: bool) -> None:
+    def __init__(self, name: str, *, named: bool, form: Form = EVENT_STREAM) -> None:
+        self._name = name
+        self._form = form
         self._more = {"stream": name} if named else {}
 
     def retry(self) -> bytes:
         """Return the line that tells how long to wait before a reconnect."""
-        return sse.retry(_draw_retry())
+        return self._form.retry(_draw_retry())
+
+    def hello_of_none(self) -> bytes:
+        """Return the `hello` of a stream that has no epoch and takes no cursor."""
+        said = {"stream": self._name, "epoch": None, "cursor": None, "resumed": False, "reason": None}
+        return self._form.control("hello", said)
 
     def bye(self, reason: Farewell) -> bytes:
         """Return the frames before a clean end."""
@@ -64,17 +62,26 @@ class ControlFrames:
         if reason == "deleted":
             return self._control("bye", {"reason": reason})  # there is nothing to come back to
         milliseconds = _draw_retry()
-        return sse.retry(milliseconds) + self._control("bye", {"reason": reason, "retry_after": milliseconds / 1000})
+        said = self._control("bye", {"reason": reason, "retry_after": milliseconds / 1000})
+        return self._form.retry(milliseconds) + said
 
     def _control(self, type: str, data: Mapping[str, Any], cursor: Cursor | None = None) -> bytes:
-        return sse.control(type, {**data, **self._more}, cursor)
+        return self._form.control(type, {**data, **self._more}, cursor)
 
 
 class NativeFeed(ControlFrames):
     """What the streams of the log have in common. It holds its tail until it is closed."""
 
-    def __init__(self, log: Log, running: Running, subscription: Subscription, *, named: bool = False) -> None:
-        super().__init__(subscription.tail.name, named=named)
+    def __init__(
+        self,
+        log: Log,
+        running: Running,
+        subscription: Subscription,
+        *,
+        named: bool = False,
+        form: Form = EVENT_STREAM,
+    ) -> None:
+        super().__init__(subscription.tail.name, named=named, form=form)
         self._log = log
         self._running = running
         self._subscription = subscription
@@ -98,10 +105,11 @@ class NativeFeed(ControlFrames):
         subscription = self._subscription
         if subscription.after + len(batch.records) != self._tail.head:
             return None
-        if batch.encoded is None:
-            batch.encoded = make_chunk(sse.join(self._tail.epoch, batch.records))
+        form = self._form
+        if (encoded := batch.encoded.get(form)) is None:
+            encoded = batch.encoded[form] = form.ready(self._name, self._tail.epoch, batch.records)
         subscription.after = self._tail.head
-        return batch.encoded
+        return encoded
 
     def glance(self) -> bytes | None:
         """Return None: only the broadcast channel has something beside its events."""
@@ -116,11 +124,11 @@ class NativeFeed(ControlFrames):
         self._log.tails.release(self._tail)
 
     def _encode(self, records: Sequence[Record]) -> Iterable[bytes]:
-        return sse.chunks(self._tail.epoch, records, SEND_BYTES)
+        return self._form.records(self._name, self._tail.epoch, records)
 
     def _hello(self, verdict: Verdict, **more: str) -> bytes:
         said = hello(self._tail, verdict, self._subscription.after, **more)
-        return self.retry() + sse.control("hello", said)
+        return self.retry() + self._form.control("hello", said)
 
     async def _again(self) -> bytes:
         """Return what is sent where the next events are too many or gone, after moving the subscription."""
@@ -140,10 +148,12 @@ class ConversationFeed(NativeFeed):
         from_start: bool = False,
         until_idle: bool = False,
         named: bool = False,
+        form: Form = EVENT_STREAM,
     ) -> None:
         start = 0 if from_start else verdict.after
         far_behind = None if from_start else FAR_BEHIND
-        super().__init__(log, running, Subscription(log.engine, tail, start or 0, far_behind=far_behind), named=named)
+        subscription = Subscription(log.engine, tail, start or 0, far_behind=far_behind)
+        super().__init__(log, running, subscription, named=named, form=form)
         self._verdict = verdict
         self._needs_snapshot = start is None
         self._until_idle = until_idle
@@ -185,11 +195,13 @@ class BroadcastFeed(NativeFeed):
         joins: bool,
         from_start: bool = False,
         named: bool = False,
+        form: Form = EVENT_STREAM,
     ) -> None:
         tail = broadcast.tail
         start = tail.start if from_start else tail.head if verdict.after is None else verdict.after
         far_behind = None if from_start else FAR_BEHIND
-        super().__init__(log, running, Subscription(log.engine, tail, start, far_behind=far_behind), named=named)
+        subscription = Subscription(log.engine, tail, start, far_behind=far_behind)
+        super().__init__(log, running, subscription, named=named, form=form)
         self._broadcast = broadcast
         self._verdict = verdict
         self._joins = joins
@@ -204,17 +216,20 @@ class BroadcastFeed(NativeFeed):
     async def poll(self) -> Iterable[bytes] | None:
         """Return one notice of all joins that this subscriber has not been told of, else the next events."""
         if joins := self._joins_to_tell():
-            return [_notice(joins)]
+            return [self._notice(joins)]
         return await super().poll()
 
     def glance(self) -> bytes | None:
         """Return the chunk of a notice, which is the same for all who were told of the joins before."""
         joins = 0 if self._running.draining.is_set() else self._joins_to_tell()
-        return _notice_chunk(joins) if joins else None
+        return _packed_notice(self._form, self._name, joins) if joins else None
 
     def farewell(self) -> Farewell | None:
         """End when the server drains."""
         return "drain" if self._running.draining.is_set() else None
+
+    def _notice(self, joins: int) -> bytes:
+        return self._form.notice(self._name, join_notice(joins))
 
     def _joins_to_tell(self) -> int:
         told, self._told = self._told, self._broadcast.told
@@ -226,13 +241,9 @@ class BroadcastFeed(NativeFeed):
         return self._hello(Verdict(None, False, "behind"))
 
 
-def _notice(joins: int) -> bytes:
-    return sse.text(join_notice(joins))
-
-
 @functools.lru_cache(maxsize=8)
-def _notice_chunk(joins: int) -> bytes:
-    return make_chunk(_notice(joins))
+def _packed_notice(form: Form, name: str, joins: int) -> bytes:
+    return form.packed(form.notice(name, join_notice(joins)))
 
 
 def _draw_retry() -> int:

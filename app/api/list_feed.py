@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.api.feeds import EVENT_STREAM, ControlFrames, hello_of_none
+from app.api.feeds import ControlFrames
+from app.api.forms import EVENT_STREAM, Form
 from app.api.stream import Farewell
 from app.listing import Change
 from app.log import Log
@@ -20,10 +21,10 @@ FIRST_PAGE = 50
 class ListFeed(ControlFrames):
     """The list's first page, then every conversation that changes. There are no ids: a reconnect begins anew."""
 
-    content_type = EVENT_STREAM
-
-    def __init__(self, log: Log, running: Running, principal: str, *, named: bool = False) -> None:
-        super().__init__(LIST, named=named)
+    def __init__(
+        self, log: Log, running: Running, principal: str, *, named: bool = False, form: Form = EVENT_STREAM
+    ) -> None:
+        super().__init__(LIST, named=named, form=form)
         self._log = log
         self._running = running
         self._principal = principal
@@ -36,7 +37,7 @@ class ListFeed(ControlFrames):
 
     async def opening(self) -> bytes:
         """Return `hello` and the first page."""
-        return self.retry() + hello_of_none(LIST) + await self._snapshot()
+        return self.retry() + self.hello_of_none() + await self._snapshot()
 
     async def poll(self) -> Iterable[bytes] | None:
         """Return the conversations that changed, as they stand now; None when there are none."""
@@ -66,14 +67,14 @@ class ListFeed(ControlFrames):
         """Do nothing: nothing is held."""
 
     def _frame(self, change: Change) -> bytes:
-        named = bool(self._more)
-        if named not in change.frames:
+        form = self._form, bool(self._more)
+        if form not in change.frames:
             kept = change.conversation is not None
-            change.frames[named] = self._control(
+            change.frames[form] = self._control(
                 "conversation.changed" if kept else "conversation.deleted",
                 {"conversation": change.conversation} if kept else {"id": change.id},
             )
-        return change.frames[named]
+        return change.frames[form]
 
     async def _snapshot(self) -> bytes:
         # Before the read: what changes meanwhile is sent once more, rather than never.
