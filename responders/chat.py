@@ -1,8 +1,10 @@
-"""The branch of a prompt in the words of OpenAI's chat completions: its `messages`. No I/O."""
+"""A prompt in the words of OpenAI's chat completions: its `messages` and `tools`. No I/O."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import msgspec
 
 from responders.base import Image, Part, Prompt, Reasoning, Role, Text, ToolCall, ToolResult, Turn
 
@@ -23,6 +25,23 @@ def messages(prompt: Prompt) -> list[Message]:
     for turn in prompt.messages or _turns(prompt):
         told.add(turn)
     return told.whole()
+
+
+def tools(prompt: Prompt) -> dict[str, Any]:
+    """Return the fields that offer the tools of a prompt; none where it has none, since nothing else may be chosen."""
+    if not prompt.tools:
+        return {}
+    fields: dict[str, Any] = {
+        "tools": [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in prompt.tools]
+    }
+    match prompt.tool_choice:
+        case "auto":
+            pass  # which is what its absence means, and not every upstream knows the word
+        case "none" | "required" as choice:
+            fields["tool_choice"] = choice
+        case name:
+            fields["tool_choice"] = {"type": "function", "function": {"name": name}}
+    return fields
 
 
 def _turns(prompt: Prompt) -> list[Turn]:

@@ -14,7 +14,7 @@ import msgspec
 
 from responders import connection
 from responders.base import Piece, Prompt, ResponderError
-from responders.chat import messages
+from responders.chat import messages, tools
 from responders.completion import Broken, Completion, Reported
 from responders.connection import Place, Unanswered, opened, read, read_whole
 from responders.refusals import Upstream, report
@@ -54,11 +54,12 @@ async def answer(prompt: Prompt) -> AsyncGenerator[Piece, None]:
 
 def _request(prompt: Prompt, place: Place) -> dict[str, Any]:
     options = msgspec.to_builtins(prompt.options) if prompt.options else {}
-    if "max_tokens" in options:
-        options[place.limit] = options.pop("max_tokens")
+    limits = [limit for limit in (options.pop("max_tokens", None), prompt.max_tokens) if limit is not None]
+    if limits:
+        options[place.limit] = min(limits)
     model = {"model": place.model} if place.model else {}
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
-    return model | options | streaming | {"messages": messages(prompt)}
+    return model | options | streaming | tools(prompt) | {"messages": messages(prompt)}
 
 
 def _pause(number: int) -> float:

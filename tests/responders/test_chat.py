@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from responders.base import Image, Prompt, Reasoning, Text, ToolCall, ToolResult, Turn
-from responders.chat import UNANSWERED, messages
+from responders.base import Image, Prompt, Reasoning, Text, Tool, ToolCall, ToolResult, Turn
+from responders.chat import UNANSWERED, messages, tools
 
 
 def turn(role, *parts):
@@ -139,3 +140,38 @@ def test_the_same_id_may_come_back_in_a_later_reply():
 
 def test_messages_are_json():
     assert msgspec.json.encode(messages(Prompt("e\u0301\0")))
+
+
+LOOK = Tool("look", "Looks out of the window.", {"type": "object", "properties": {"at": {"type": "string"}}})
+
+
+def test_tools_are_offered_with_what_is_known_of_them():
+    assert tools(Prompt("", tools=(LOOK, Tool("listen")))) == {
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "look",
+                    "description": "Looks out of the window.",
+                    "parameters": {"type": "object", "properties": {"at": {"type": "string"}}},
+                },
+            },
+            {"type": "function", "function": {"name": "listen"}},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ("none", "none"),
+        ("required", "required"),
+        ("look", {"type": "function", "function": {"name": "look"}}),
+    ],
+)
+def test_which_tool_is_to_be_called_is_told(choice, told):
+    assert tools(Prompt("", tools=(LOOK,), tool_choice=choice))["tool_choice"] == told
+
+
+def test_without_tools_nothing_is_chosen():
+    assert tools(Prompt("", tool_choice="required")) == {}

@@ -12,17 +12,19 @@ import anyio
 import pytest
 
 from responders import connection, upstream
-from responders.base import Image, Prompt, ResponderError, Text, Turn
+from responders.base import Finish, Image, Prompt, ResponderError, Text, Tool, ToolCall, ToolResult, Turn
 from responders.conformance import check
 from responders.openai import OpenAI
 from responders.responder import OptionError, Responder
 from tests.responders.asking import KEY, ask
 from tests.responders.upstream import (
     DEAF,
+    DONE,
     DRIP,
     HELLO,
     HOLD,
     RESET,
+    called,
     event,
     head,
     refusal,
@@ -59,6 +61,56 @@ async def test_the_branch_and_the_options_are_asked_for(serving):
         "seed": 1,
         "reasoning_effort": "low",
     }
+
+
+async def test_what_a_door_asks_for_is_sent_and_the_call_comes_back(serving):
+    parameters = {"type": "object", "properties": {"at": {"type": "string"}}}
+    turns = (
+        Turn("user", (Text("Is it wet?"), Image("data:,")), "Is it wet?"),
+        Turn("assistant", (ToolCall("a", "look", '{"at":"sky"}'),), ""),
+        Turn("tool", (ToolResult("a", "rain"),), ""),
+    )
+    asked = Prompt(
+        "Is it wet?",
+        messages=turns,
+        options=OpenAI.Options(max_tokens=90),
+        tools=(Tool("look", "Looks.", parameters),),
+        tool_choice="look",
+        max_tokens=30,
+    )
+    calling = [head(), called(0, id="b", name="look"), called(0, '{"at":"street"}'), event(finish="tool_calls"), DONE]
+    async with serving(calling) as double:
+        reply = await ask(asked)
+
+    body = double.requests[0].body
+    function = {"name": "look", "arguments": '{"at":"sky"}'}
+    assert body["messages"] == [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Is it wet?"}, {"type": "image_url", "image_url": {"url": "data:,"}}],
+        },
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "a", "content": "rain"},
+    ]
+    assert body["tools"] == [
+        {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": parameters}}
+    ]
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "look"}}
+    assert body["max_tokens"] == 30
+    assert [piece for piece in reply.pieces if piece] == [
+        ToolCall("b", "look", '{"at":"street"}'),
+        Finish("tool_calls"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "option", "sent"), [(None, None, None), (5, None, 5), (None, 6, 6), (5, 6, 5), (7, 6, 6)]
+)
+async def test_the_smaller_limit_is_sent(serving, wanted, option, sent):
+    async with serving(HELLO) as double:
+        await ask(Prompt("Hello?", options=OpenAI.Options(max_tokens=option), max_tokens=wanted))
+
+    assert double.requests[0].body.get("max_tokens") == sent
 
 
 async def test_an_option_names_another_model(serving):

@@ -93,7 +93,7 @@ class Upstream:
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 await asyncio.sleep(0.01)
             return
-        request = await _request(reader)
+        request = await read_request(reader)
         async with self.changed:
             self.requests.append(request)
             self.changed.notify_all()
@@ -115,7 +115,7 @@ class Upstream:
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
-async def _request(reader: asyncio.StreamReader) -> Request:
+async def read_request(reader: asyncio.StreamReader) -> Request:
     line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
