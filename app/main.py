@@ -10,7 +10,21 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.di import Provide
 
-from app.api import about, broadcast, conversations, imports, log_page, messages, page, streams, ui_chat
+from app.api import (
+    about,
+    broadcast,
+    conversations,
+    imports,
+    log_page,
+    messages,
+    openai_chat,
+    openai_input_items,
+    openai_models,
+    openai_responses,
+    page,
+    streams,
+    ui_chat,
+)
 from app.api.node import Node
 from app.api.origins import Origins
 from app.api.problems import problem_details
@@ -71,6 +85,14 @@ def create_app(settings: Settings | None = None) -> Litestar:
             ui_chat.send_ui_message,
             ui_chat.resume_ui_stream,
             ui_chat.stop_ui_chat,
+            openai_chat.create_chat_completion,
+            openai_responses.create_response,
+            openai_responses.retrieve_response,
+            openai_responses.cancel_response,
+            openai_responses.delete_response,
+            openai_input_items.list_input_items,
+            openai_models.list_models,
+            openai_models.retrieve_model,
             *page.page_routes(),
             about.list_responders,
             about.list_limits,

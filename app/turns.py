@@ -77,7 +77,7 @@ def check_turns(turns: Sequence[Turn], path: str, settings: Settings) -> None:
 def check_parameters(parameters: Parameters, settings: Settings) -> None:
     """Refuse what is too long to be kept with every reply. Raises `TooLarge`."""
     limit = settings.max_prompt_bytes
-    for name in ("instructions", "tools", "note"):
+    for name in ("instructions", "tools"):
         if (value := getattr(parameters, name)) and len(msgspec.json.encode(value)) > limit:
             raise TooLarge(f"The {name} are longer than {limit} bytes.")
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from app.api.broadcast import NewBroadcast
+from app.api.chat_requests import ChatRequest
 from app.api.conversations import ConversationPage, NewConversation, NewTitle
 from app.api.messages import MAX_WAIT, NewMessage, Nothing, Retry
 from app.api.objects import (
@@ -30,7 +31,14 @@ from app.api.objects import (
     Snapshot,
     one_of,
 )
+from app.api.openai_input_items import ItemPage
+from app.api.openai_models import Model, ModelList
+from app.api.openai_response_body import NewResponse
+from app.api.openai_responses import DeletedResponse
 from app.api.ui_requests import UIRequest
+from app.codecs.openai_chat import ChatChunk, ChatCompletion
+from app.codecs.openai_error import OpenAIError
+from app.codecs.openai_response import OpenAIResponse
 from app.exports import Export
 from app.imports import Imported
 from app.questions import Asked
@@ -90,7 +98,13 @@ _ASKED = Call(
 _ON_DISCONNECT = _in(
     "header", "x-on-disconnect", "What a hang-up does to the reply.", enum=["stop", "linger", "continue"]
 )
+_CONVERSATION = _in("header", "x-conversation-id", "The conversation that a history belongs to.")
 _UI_CHUNKS = {"text/event-stream": {"type": "string", "description": "The AI SDK's UI message stream"}}
+OPENAI_FRAMES = [ChatChunk, OpenAIError]
+_RESPONSE_EVENTS = {"text/event-stream": {"type": "string", "description": "The events of OpenAI's Responses API"}}
+_RESPONSE = Call(
+    {200: _json(OpenAIResponse) | _RESPONSE_EVENTS}, headers=["x-conversation-id", "x-reply-id", "x-request-id"]
+)
 _QUESTION = {"prompt": "What do the gulls want?"}
 _EXPORT = {
     "conversation": {"title": "Gulls"},
@@ -179,6 +193,43 @@ CALLS = {
         refused=[400, 503],
     ),
     "stop_ui_chat": Call({204: {}}, refused=[503]),
+    "create_chat_completion": Call(
+        {200: _json(ChatCompletion) | _stream(OPENAI_FRAMES)},
+        ChatRequest,
+        example={"model": "mock", "messages": [{"role": "user", "content": "What do the gulls want?"}]},
+        parameters=[_KEY, _ON_DISCONNECT, _CONVERSATION],
+        headers=["Idempotency-Replayed", "x-conversation-id", "x-reply-id", "x-request-id"],
+        refused=[404, 413, 429, 502, 503],
+    ),
+    "create_response": Call(
+        _RESPONSE.answers,
+        NewResponse,
+        example={"model": "mock", "input": "What do the gulls want?"},
+        parameters=[_KEY, _ON_DISCONNECT],
+        headers=["Idempotency-Replayed", *_RESPONSE.headers],
+        refused=[404, 409, 413, 429, 503],
+    ),
+    "retrieve_response": _RESPONSE._replace(
+        parameters=[
+            _in("query", "stream", "Whether the answer is a stream of the response's events.", enum=["true", "false"]),
+            _in("query", "starting_after", "The number of the last event that you have.", type="integer", minimum=0),
+        ],
+        refused=[429, 503],
+    ),
+    "cancel_response": _RESPONSE._replace(answers={200: _json(OpenAIResponse)}, refused=[413, 415, 503]),
+    "delete_response": Call({200: _json(DeletedResponse)}, headers=["x-request-id"], refused=[503]),
+    "list_input_items": Call(
+        {200: _json(ItemPage)},
+        parameters=[
+            _in("query", "limit", "How many.", type="integer", minimum=1, maximum=100, default=20),
+            _in("query", "order", "The newest first, or the oldest.", enum=["asc", "desc"], default="desc"),
+            _in("query", "after", "The id of the last item of the page before."),
+        ],
+        headers=["x-request-id"],
+        refused=[503],
+    ),
+    "list_models": Call({200: _json(ModelList)}, headers=["x-request-id"]),
+    "retrieve_model": Call({200: _json(Model)}, headers=["x-request-id"]),
     "list_responders": Call({200: _json(list[ResponderInfo])}),
     "list_limits": Call({200: _json(Limits)}),
     "health_live": Call({200: _json(Health)}),

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from litestar import Request
 
-from app.api.feeds import SEND_BYTES
+from app.api.forms import SEND_BYTES
 from app.api.node import Node
 from app.api.requests import (
     PRINCIPAL,
@@ -188,6 +188,7 @@ async def ask_whole(
     conversation_id: str | None = None,
     transient: bool = False,
     key: Key | None = None,
+    path: str = "messages",
 ) -> tuple[Asked, bool]:
     """Ask with a history that is sent whole: it goes on where one like it is stored, else it is a new conversation.
 
@@ -197,7 +198,7 @@ async def ask_whole(
     branch, new = None, tuple(turns)
     if not transient:
         branch, new = await node.conversations.continued(PRINCIPAL, turns, conversation_id)
-    question = Question(turns=new, responder=responder, parameters=parameters, path="messages")
+    question = Question(turns=new, responder=responder, parameters=parameters, path=path)
     found = branch.conversation_id if branch else conversation_id
     if found is None:
         return await node.conversations.create(PRINCIPAL, question, transient=transient, key=key)
@@ -223,7 +224,7 @@ async def await_reply(
     A client that has closed its side may be gone, or still reads: so its answer comes, but what it does not wait for
     is stopped.
     """
-    await wait_at_most(request, None, _ending(node, tail, reply_id))
+    await wait_at_most(request, None, _ending(node, tail, reply_id), read=True)
     if history_of(tail).messages[reply_id].live:
         if linger is not None and not node.running.drained:
             node.departures.hung_up(tail, reply_id, linger)

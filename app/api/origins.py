@@ -11,9 +11,11 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from app.api.openai_errors import is_openai, request_id, restate
 from app.api.problems import encode_problem
 from app.api.wire import EXTRA_HEADERS
 from app.settings import Settings
@@ -47,19 +49,25 @@ class Origins:
         found = [header for header in scope["headers"] if header[0] in _LOOKED_AT]
         hosts = [value for name, value in found if name == b"host"]
         if len(hosts) != 1 or not self._goes_by(hosts[0][:300]):
-            return await _refuse(send, HTTPStatus.BAD_REQUEST, "The Host header names another server than this one.")
+            return await _refuse(
+                send, scope["path"], HTTPStatus.BAD_REQUEST, "The Host header names another server than this one."
+            )
         if "//" in scope["path"]:
-            return await _refuse(send, HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+            return await _refuse(send, scope["path"], HTTPStatus.NOT_FOUND, "There is nothing at this path.")
         if len(found) == 1:
             return await self._app(scope, receive, send)
         origins = [value for name, value in found if name == b"origin"]
         own = b"%b://%b" % (scope["scheme"].encode(), hosts[0].lower())
         if origins in ([], [own]):
             if not origins and _comes_from_elsewhere(scope["method"], dict(found)):
-                return await _refuse(send, HTTPStatus.FORBIDDEN, "Pages of other sites may not load this.")
+                return await _refuse(
+                    send, scope["path"], HTTPStatus.FORBIDDEN, "Pages of other sites may not load this."
+                )
             return await self._app(scope, receive, send)
         if len(origins) > 1 or origins[0] not in self._origins:
-            return await _refuse(send, HTTPStatus.FORBIDDEN, "Pages of this origin may not call this server.")
+            return await _refuse(
+                send, scope["path"], HTTPStatus.FORBIDDEN, "Pages of this origin may not call this server."
+            )
         return await self._share(scope, receive, send, origins[0])
 
     async def _share(self, scope: HTTPScope, receive: Receive, send: Send, origin: bytes) -> None:
@@ -111,8 +119,14 @@ def _comes_from_elsewhere(method: str, headers: dict[bytes, bytes]) -> bool:
     return not (follows and method == "GET")
 
 
-async def _refuse(send: Send, status: HTTPStatus, detail: str) -> None:
-    await _answer(send, status, [(b"content-type", b"application/problem+json")], encode_problem(status, detail))
+async def _refuse(send: Send, path: str, status: HTTPStatus, detail: str) -> None:
+    if not is_openai(path):
+        problem = [(b"content-type", b"application/problem+json")]
+        return await _answer(send, status, problem, encode_problem(status, detail))
+    status, body = restate(status, detail)
+    headers = {"content-type": "application/json", **request_id()}
+    given = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return await _answer(send, status, given, msgspec.json.encode(body))
 
 
 async def _answer(send: Send, status: HTTPStatus, headers: list[Header], body: bytes = b"") -> None:

@@ -1,4 +1,4 @@
-"""Problem answers (RFC 9457): what each error looks like over HTTP."""
+"""Problem answers (RFC 9457): what each error looks like over HTTP; under `/v1/` it is told as OpenAI does."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsException, ProblemDetailsPlugin
 
+from app.api.openai_errors import is_openai, request_id, restate
 from app.errors import (
     Draining,
     Invalid,
@@ -46,10 +48,20 @@ _DETAILS = {
 }
 
 
+class _Problem(ProblemDetailsException):
+    def to_response(self, request: Request[Any, Any, Any]) -> Response[Any]:
+        if not is_openai(request.scope["path"]):
+            return super().to_response(request)
+        path = self.extra.get("path", "") if isinstance(self.extra, dict) else ""
+        status, body = restate(HTTPStatus(self.status_code), self.detail, path)
+        headers = {**(self.headers or {}), **request_id()}
+        return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type=MediaType.JSON)
+
+
 def _problem(status: HTTPStatus, detail: str, headers: dict[str, str], **more: Any) -> ProblemDetailsException:
-    if retry_after := RETRY_AFTER.get(status):
+    if (retry_after := RETRY_AFTER.get(status)) and "x-should-retry" not in headers:
         headers = {**headers, "Retry-After": retry_after}
-    return ProblemDetailsException(
+    return _Problem(
         status_code=status, type_="about:blank", title=status.phrase, detail=detail, headers=headers, extra=more or None
     )
 
@@ -62,17 +74,24 @@ def _from_domain(error: TickertapeError) -> ProblemDetailsException:
         more["running"] = error.running
     # The text of a storage error may name files; people who call the API get a sentence of ours.
     detail = "The server cannot store or read at the moment." if isinstance(error, NotStoring) else str(error)
-    return _problem(_STATUS[type(error)], detail, {}, **more)
+    return _problem(_STATUS[type(error)], detail, _headers(error), **more)
 
 
 def _from_http(error: HTTPException) -> ProblemDetailsException:
     status = HTTPStatus(error.status_code)
-    return _problem(status, _DETAILS.get(status, status.description or status.phrase), dict(error.headers or {}))
+    return _problem(status, _DETAILS.get(status, status.description or status.phrase), _headers(error))
 
 
 def _from_anything(error: Exception) -> ProblemDetailsException:
     logger.error("a request failed unexpectedly", exc_info=error)
-    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server has made a mistake; its log says which.", {})
+    return _problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "The server has made a mistake; its log says which.", _headers(error)
+    )
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """Return what the answer is to say beside the error: of HTTP itself, or that a reply was accepted before it."""
+    return dict(getattr(error, "headers", None) or {})
 
 
 def encode_problem(status: HTTPStatus, detail: str) -> bytes:

@@ -76,16 +76,23 @@ def forget_body(request: Request[Any, Any, Any]) -> None:
 
 
 async def read_structs(body: bytes, type: type[S], take: Callable[[S], T]) -> T:
-    """Return what `take` makes of a body that may be very long, all of it in a thread.
+    """Return what `take` makes of a body that may be very long; then all of it is done in a thread.
 
     Raises `Malformed`, `Invalid`, and what `take` does.
     """
+    if len(body) <= _AT_ONCE:
+        return _take_structs(body, type, take)
     return await asyncio.to_thread(_take_structs, body, type, take)
 
 
-async def wait_at_most(request: Request[Any, Any, Any], seconds: float, waiting: Coroutine[Any, Any, None]) -> None:
-    """Await something while the time is not up and the client has not hung up."""
-    tasks = {asyncio.create_task(waiting), asyncio.create_task(_hang_up(request))}
+async def wait_at_most(
+    request: Request[Any, Any, Any], seconds: float | None, waiting: Coroutine[Any, Any, None], *, read: bool = False
+) -> None:
+    """Await something while the time is not up, where there is one, and the client has not hung up.
+
+    `read` says that the request's body was read already.
+    """
+    tasks = {asyncio.create_task(waiting), asyncio.create_task(_hang_up(request, read=read))}
     try:
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -167,11 +174,11 @@ async def _read_body(request: Request[Any, Any, Any], limit: int) -> bytes:
     return await request.body()
 
 
-async def _hang_up(request: Request[Any, Any, Any]) -> None:
+async def _hang_up(request: Request[Any, Any, Any], *, read: bool) -> None:
     """Return when the client sends no more: one that is gone, and one that still reads, look the same then."""
-    message = await request.receive()
-    while message["type"] == "http.request" and message["more_body"]:
+    while not read:
         message = await request.receive()
+        read = message["type"] != "http.request" or not message["more_body"]
     await request.receive()
 
 

@@ -12,8 +12,11 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI
 from msgspec import UNSET, Struct
 
-from app.api.calls import CALLS, Call
+from app.api.calls import CALLS, OPENAI_FRAMES, Call
 from app.api.objects import FRAMES, LIST_FRAMES, REF, Problem
+from app.api.openai_errors import is_openai
+from app.codecs.openai_error import OpenAIError
+from app.codecs.openai_input import FunctionCallOutput, InputMessage
 from app.messages import Message, Outline, Reply
 
 _PROBLEM = "application/problem+json"
@@ -26,6 +29,7 @@ _REFUSALS = {
     415: "The body is not JSON in UTF-8.",
     422: "A field, a parameter or its value is wrong; `path` names it.",
     429: "A count is over its limit.",
+    502: "The reply has failed.",
     503: "The server is about to end, or cannot store.",
 }
 _HEADERS = {
@@ -35,6 +39,8 @@ _HEADERS = {
     "x-conversation-id": "The conversation, where the answer is a stream or text.",
     "x-reply-id": "The reply, where the answer is a stream or text.",
     "x-vercel-ai-ui-message-stream": "`v1`",
+    "x-request-id": "What names the request in a client's log.",
+    "x-should-retry": "`false` where a reply was accepted, which `x-reply-id` names.",
 }
 
 
@@ -57,7 +63,7 @@ class _Document(OpenAPI):
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 call = CALLS[operation["operationId"]]
-                operation.update(_described(call, "{" in path, operation.get("parameters", [])))
+                operation.update(_described(call, path, operation.get("parameters", [])))
         document["components"] = {"schemas": schemas()}
         return document
 
@@ -65,7 +71,7 @@ class _Document(OpenAPI):
 def schemas() -> dict[str, Any]:
     """Return all objects by their names."""
     bodies = [call.body for call in CALLS.values() if call.body]
-    types = [*_answers(), Outline, Problem]
+    types = [*_answers(), Outline, Problem, InputMessage, FunctionCallOutput]
     found: dict[str, Any] = msgspec.json.schema_components([*bodies, *types], ref_template=REF)[1]
     sent = _structs([*types, Reply, Message])
     lenient = _structs(bodies).keys() - sent.keys()
@@ -84,16 +90,19 @@ def schemas() -> dict[str, Any]:
     return found
 
 
-def _described(call: Call, has_id: bool, path_parameters: list[Any]) -> dict[str, Any]:
+def _described(call: Call, path: str, path_parameters: list[Any]) -> dict[str, Any]:
     refused = {400, 403, *call.refused}
-    if has_id:
+    if "{" in path:
         refused.add(404)
     if call.body:
         refused |= {413, 415, 422}
     if any(parameter["in"] == "query" for parameter in call.parameters):
         refused.add(422)
     answers = {str(status): _answer(status, content, call.headers) for status, content in call.answers.items()}
-    answers |= {str(status): _refusal(status) for status in sorted(refused)}
+    refusal = _openai_refusal if is_openai(path) else _refusal
+    answers |= {str(status): refusal(status) for status in sorted(refused)}
+    if is_openai(path):
+        answers.pop("422", None)  # such errors are 400 there
     described: dict[str, Any] = {"responses": answers, "parameters": [*path_parameters, *call.parameters]}
     if call.body:
         example = {"example": call.example} if call.example else {}
@@ -112,6 +121,14 @@ def _answer(status: int, content: dict[str, Any], headers: Sequence[str]) -> dic
 def _refusal(status: int) -> dict[str, Any]:
     headers = ["Retry-After"] if status in (429, 503) else []
     content = {_PROBLEM: {"schema": _schema(Problem)}}
+    return {"description": _REFUSALS[status], "content": content} | _with_headers(headers)
+
+
+def _openai_refusal(status: int) -> dict[str, Any]:
+    headers = ["x-request-id", "x-should-retry", "x-conversation-id", "x-reply-id"]
+    if status in (429, 503):
+        headers.append("Retry-After")
+    content = {"application/json": {"schema": _schema(OpenAIError)}}
     return {"description": _REFUSALS[status], "content": content} | _with_headers(headers)
 
 
@@ -135,7 +152,7 @@ def _answers() -> Iterator[Any]:
         yield from (
             type for content in call.answers.values() for type in content.values() if not isinstance(type, dict)
         )
-    yield from dict.fromkeys([*FRAMES, *LIST_FRAMES])
+    yield from dict.fromkeys([*FRAMES, *LIST_FRAMES, *OPENAI_FRAMES])
 
 
 def _structs(types: Iterable[Any]) -> dict[str, type[Struct]]:
