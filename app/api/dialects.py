@@ -106,7 +106,7 @@ class DialectFeed:
         if not records:
             return None
         frames = self._codec.step(records)
-        return [frames[at : at + SEND_BYTES] for at in range(0, len(frames), SEND_BYTES)]
+        return (frames[at : at + SEND_BYTES] for at in range(0, len(frames), SEND_BYTES))
 
     def ready(self, batch: Batch) -> bytes | None:
         """Return the frames of a batch that begins where this stream stands; None where the stream may end in it."""

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from app.api.dialects import accepted
+from app.api.problems import _from_domain
+from app.errors import Draining
 from tests.api.chats import (
     ONE_TOKEN,
     PATH,
@@ -136,7 +139,9 @@ async def test_bodies_that_cannot_be_read_are_refused(server: WatchedServer, unt
 async def test_the_bounds_of_a_body_are_told(server: WatchedServer, untouched: None):
     check_refusal(await server.send(PATH, b"{}", Content_Type="text/plain"), 415)
     check_refusal(await server.send(PATH, b" " * (8 * 2**20 + 1)), 413)
-    check_refusal(await complete(server, *["Hello"] * 1001), 413)
+    too_many = await complete(server, *["Hello"] * 1001)
+    check_refusal(too_many, 413)
+    assert "holds 1000 messages at most" in too_many.json()["error"]["message"]
     check_refusal(await complete(server, "x" * (256 * 1024 + 1)), 413)
     check_refusal(await complete(server, "x", model="mock", options={"x": "x" * 64 * 1024}), 413)
     many = [{"type": "text", "text": ""}] * 10_001
@@ -171,6 +176,12 @@ async def test_what_is_not_stored_goes_into_no_conversation(server: WatchedServe
     named = {"x-conversation-id": first.headers["x-conversation-id"]}
 
     check_refusal(await complete(server, "Hello", headers=named, store=False), 400, "store")
+
+
+async def test_an_answer_that_is_known_already_is_not_answered(server: WatchedServer):
+    await complete(server, "Nothing more")
+
+    check_refusal(await complete(server, "Nothing more", assistant("Nothing more")), 400, "messages")
 
 
 async def test_the_same_key_with_another_body_is_refused(server: WatchedServer):
@@ -246,6 +257,26 @@ async def test_a_stream_of_a_reply_that_fails_ends_with_the_error(small: Watched
         "code": "responder_error",
     }
     assert b"[DONE]" not in stream.raw
+
+
+async def test_a_reply_that_is_gone_is_not_to_be_asked_for_again(server: WatchedServer):
+    key = {"Idempotency-Key": "chat-gone"}
+    first = await complete(server, "Hello", headers=key)
+    await server.client.delete(f"{server.url}/conversations/{first.headers['x-conversation-id']}")
+
+    again = await complete(server, "Hello", headers=key)
+
+    check_refusal(again, 404)
+    assert again.headers["x-should-retry"] == "false"
+    assert again.headers["x-reply-id"] == first.headers["x-reply-id"]
+
+
+async def test_an_error_behind_an_acceptance_gives_no_time_to_try_again():
+    error = Draining("The server is about to end.")
+    with pytest.raises(Draining), accepted({"x-reply-id": "r"}):
+        raise error
+
+    assert _from_domain(error).headers == {"x-reply-id": "r", "x-should-retry": "false"}
 
 
 async def test_a_conversation_that_is_deleted_meanwhile_is_told_without_a_retry(server: WatchedServer):

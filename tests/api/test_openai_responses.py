@@ -228,19 +228,44 @@ async def test_a_response_that_nobody_waits_for_any_more_is_stopped(server: Watc
 
 
 async def test_one_in_the_background_goes_on_whoever_hangs_up(server: WatchedServer):
-    async with await pour(server, **ONE_TOKEN, background=True, headers={"x-on-disconnect": "stop"}) as stream:
+    at_once = {"x-on-disconnect": "stop"}
+    async with await pour(server, **ONE_TOKEN, background=True, headers=at_once) as stream:
         delta = await until(stream, "response.output_text.delta")
+    async with await pour(server, **ONE_TOKEN, headers=at_once) as later:
+        await until(later, "response.output_text.delta")
+    await stopped(server, later.headers["x-conversation-id"])  # who has hung up before was noticed before
     id = "resp_" + stream.headers["x-conversation-id"] + stream.headers["x-reply-id"]
 
-    async with await server.listen(f"{PATH}/{id}?stream=true&starting_after={delta['sequence_number']}") as later:
+    async with await server.listen(f"{PATH}/{id}?stream=true&starting_after={delta['sequence_number']}") as again:
         await server.post(f"{PATH}/{id}/cancel")
-        ending = await until(later, "response.incomplete")
+        ending = await until(again, "response.incomplete")
 
+    assert ending["sequence_number"] == delta["sequence_number"] + 4  # what closes the item is between
     assert ending["response"]["output"][0]["content"][0]["text"] == delta["delta"]
+
+
+async def test_what_is_not_stored_is_found_while_it_runs_and_not_a_moment_longer(server: WatchedServer):
+    async with await pour(server, **ONE_TOKEN, store=False) as stream:
+        await until(stream, "response.output_text.delta")
+        conversation_id = stream.headers["x-conversation-id"]
+        id = f"resp_{conversation_id}{stream.headers['x-reply-id']}"
+        async with await server.listen(f"/conversations/{conversation_id}/events") as reader:
+            await reader.next()
+            running = await server.get(f"{PATH}/{id}")
+            await server.post(f"{PATH}/{id}/cancel")
+            await until(stream, "response.incomplete")
+
+            ended = await server.get(f"{PATH}/{id}")  # though its reader keeps the conversation a little longer
+            assert (await server.get(f"/conversations/{conversation_id}")).status_code == 200
+
+    assert running.json()["status"] == "in_progress"
+    check_refusal(ended, 404)
 
 
 async def test_a_response_that_runs_is_in_progress_for_all(server: WatchedServer):
     response = await create(server, **WAITS, background=True)
+    async with await server.listen(f"{PATH}/{response['id']}?stream=true") as stream:
+        await until(stream, "response.in_progress")
 
     shown = (await server.get(f"{PATH}/{response['id']}")).json()
     await server.post(f"{PATH}/{response['id']}/cancel")

@@ -49,7 +49,7 @@ async def run(program: str, server: Server) -> str:
 async def test_the_three_lines_of_the_readme_switch_a_program(server: Server):
     (program,) = examples("README.md")
 
-    told = await run(program, server)
+    told = await run(program.replace('model="mock"', 'model="echo"'), server)  # which takes no seven seconds
 
     newest = (await server.get("/conversations")).json()["conversations"][0]
     reply = (await server.get(f"/conversations/{newest['id']}/replies/{newest['head']}")).json()["reply"]
@@ -58,12 +58,13 @@ async def test_the_three_lines_of_the_readme_switch_a_program(server: Server):
 
 async def test_the_examples_of_the_page_print_what_is_stored(server: Server):
     programs = examples("docs/openai.md")
-    assert len(programs) == 3
+    assert len(programs) == 4
 
     told = await run("\nprint('|||')\n".join(programs), server)
 
-    newest = (await server.get("/conversations?limit=3")).json()["conversations"]
-    assert [each["title"] for each in newest] == ["And the tide?", "And the ferry?", "What do the gulls want?"]
+    newest = (await server.get("/conversations?limit=4")).json()["conversations"]
+    asked = ["And the bell?", "And the tide?", "And the ferry?", "What do the gulls want?"]
+    assert [each["title"] for each in newest] == asked
     for each, text in zip(reversed(newest), told.split("|||"), strict=True):
         reply = (await server.get(f"/conversations/{each['id']}/replies/{each['head']}")).json()["reply"]
         assert reply["status"] == "completed"
