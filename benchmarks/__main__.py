@@ -23,8 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import plot, table
 from benchmarks.checks import Wrong
 from benchmarks.measures import MEASURES, Measure
-from benchmarks.results import Results, rows
-from benchmarks.servers import LOAD_CORE, ROOT, SERVER_CORE, Contender, express, fastapi, tickertape
+from benchmarks.results import PEERS, Results, rows
+from benchmarks.servers import LOAD_CORE, ROOT, SERVER_CORE, Contender, express, fastapi, library, tickertape
 from benchmarks.sizes import FULL, QUICK, Sizes
 
 RUN_SECONDS = 400
@@ -38,7 +38,9 @@ def main() -> int:
     """Measure, print the table, and write the plot and the raw figures; 1 when something could not be measured."""
     wanted = _arguments()
     sizes = QUICK if wanted.quick else FULL
-    contenders = {one.name: one for one in (tickertape(), express(), fastapi()) if one and one.name in wanted.on}
+    contenders = {
+        one.name: one for one in (tickertape(), express(), fastapi(), library()) if one and one.name in wanted.on
+    }
     os.sched_setaffinity(0, {LOAD_CORE})
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -68,7 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="What a stream costs, beside two peers.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes and one round: about a minute")
     parser.add_argument("--only", nargs="+", choices=names, metavar="MEASURE", help=", ".join(names))
-    parser.add_argument("--on", nargs="+", default=["tickertape", "express", "fastapi"], help="servers to measure")
+    parser.add_argument(
+        "--on", nargs="+", default=["tickertape", *PEERS], help="servers to measure, and OpenAI's library"
+    )
     parser.add_argument("--rounds", type=int, help="how often each is measured (3; 1 when quick)")
     parser.add_argument("--write-docs", action="store_true", help="put table and plot into docs/performance.md")
     wanted = parser.parse_args()
@@ -135,6 +139,9 @@ def _facts(contenders: dict[str, Contender], sizes: Sizes, rounds: int) -> str:
             [contenders["express"].command[0], "--version"], capture_output=True, text=True, check=True
         )
         versions.append(f"Node {node.stdout.strip()}")
+    if "library" in contenders:
+        [library] = (Path(contenders["library"].command[0]).parent.parent / "clients").glob("openai-*.dist-info")
+        versions.append(library.stem.replace("-", " "))
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; {len(models)} cores of {models[0] if models else platform.machine()},"
         f" {gib:.0f} GiB, Linux {platform.release()}; {', '.join(versions)}."

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import fan_out, growth, replies, streams
+from benchmarks import fan_out, growth, replies, streams, upstream
 from benchmarks.servers import Contender, Server
 from benchmarks.sizes import Sizes
 
 OURS = "tickertape"
+LIBRARY = "library"
 ALL = (OURS, "express", "fastapi")
 
 
@@ -67,6 +68,7 @@ class Measure:
 FAN_OUT = (Goal(2.2, 2.5, of="express", more=True),)
 FAN_OUT_CPU = (Goal(2.2, 2.5, of="express", more=True, inverse=True),)
 FIRST = (Goal(1.0, of="fastapi"),)
+READING = (Goal(1.0, of=LIBRARY, more=True, inverse=True),)
 
 MEASURES = (
     Measure(
@@ -204,6 +206,27 @@ MEASURES = (
             ),
         ),
         on=(OURS,),
+        starts_its_own=True,
+    ),
+    Measure(
+        "upstream",
+        upstream.paced,
+        (
+            Figure(
+                "us_per_token",
+                "{upstream_replies} replies read from a model at {tokens_per_second:g} tokens/s: CPU per token",
+                "µs",
+                READING,
+            ),
+        ),
+        on=(OURS, LIBRARY),
+        starts_its_own=True,
+    ),
+    Measure(
+        "upstream-fast",
+        upstream.as_fast_as_it_goes,
+        (Figure("us_per_token", "... from one that writes as fast as it is read", "µs", READING),),
+        on=(OURS, LIBRARY),
         starts_its_own=True,
     ),
 )

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.measures import MEASURES, OURS, Figure, Goal
+from benchmarks.measures import ALL, LIBRARY, MEASURES, OURS, Figure, Goal
 from benchmarks.sizes import FULL, Sizes
 
 Rounds = Sequence[Mapping[str, float]]
 Results = dict[str, dict[str, list[dict[str, float]]]]
 """By measure and contender: the figures of each round."""
 
-PEERS = {"express": "Express", "fastapi": "FastAPI"}
+PEERS = {"express": "Express", "fastapi": "FastAPI", LIBRARY: "OpenAI's library"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Row:
     title: str
     unit: str
     values: Mapping[str, float]
+    on: Sequence[str] = ALL
     verdicts: Sequence[Verdict] = field(default_factory=tuple)
 
 
@@ -45,7 +46,7 @@ def rows(results: Results, sizes: Sizes) -> Iterator[Row]:
             values = {name: median(one[figure.key] for one in rounds) for name, rounds in taken.items() if rounds}
             if values:
                 verdicts = [verdict for goal in figure.goals for verdict in _judge(goal, figure, taken, sizes)]
-                yield Row(figure.title.format(**vars(sizes)), figure.unit, values, verdicts)
+                yield Row(figure.title.format(**vars(sizes)), figure.unit, values, measure.on, verdicts)
 
 
 def _judge(goal: Goal, figure: Figure, taken: Mapping[str, Rounds], sizes: Sizes) -> Iterator[Verdict]:

@@ -113,6 +113,13 @@ def fastapi(python: Path = Path(sys.executable)) -> Contender | None:
     )
 
 
+def library(python: Path = ROOT / ".venv" / "bin" / "python") -> Contender | None:
+    """Return OpenAI's own library, where this Python's environment has it: no server, but a reader of an upstream."""
+    if not (python.parent.parent / "clients" / "openai").is_dir():
+        return None
+    return Contender(name="library", title="OpenAI's library", event=b"", token=b"", chat="", command=(str(python),))
+
+
 class Server:
     """A contender's process on its own core, from a start until the end of a `with`; `folder` keeps what it stores."""
 

@@ -32,6 +32,8 @@ class Sizes:
     stored_conversations: int = 100_000
     growth_tokens: int = 2_000
     growth_rate: float = 500.0
+    upstream_replies: int = 8
+    upstream_tokens: int = 20_000
 
 
 FULL = Sizes()
@@ -48,6 +50,7 @@ QUICK = Sizes(
     long_messages=2_000,
     stored_conversations=5_000,
     growth_tokens=800,
+    upstream_tokens=5_000,
 )
 TINY = Sizes(
     subscribers=5,
@@ -71,4 +74,6 @@ TINY = Sizes(
     long_messages=40,
     stored_conversations=40,
     growth_tokens=50,
+    upstream_replies=2,
+    upstream_tokens=120,
 )

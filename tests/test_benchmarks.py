@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.checks import Wrong, dechunked, frames, same
 from benchmarks.load import Connection, Count
-from benchmarks.measures import MEASURES, OURS, Measure
-from benchmarks.results import PEERS, rows
-from benchmarks.servers import ROOT, Contender, Server, express, fastapi, tickertape
+from benchmarks.measures import ALL, MEASURES, Measure
+from benchmarks.results import rows
+from benchmarks.servers import ROOT, Contender, Server, express, fastapi, library, tickertape
 from benchmarks.sizes import FULL, QUICK, TINY
 from benchmarks.table import as_markdown, put_between_marks
 
@@ -103,13 +103,24 @@ def test_the_table_takes_the_place_between_the_marks_of_a_document(tmp_path):
     assert text.endswith(" |\n\n<!-- /figures -->\nAfter.\n")
 
 
+def test_what_is_no_server_has_a_table_of_its_own():
+    taken = {"tickertape": [{"us_per_token": 80.0}], "library": [{"us_per_token": 400.0}]}
+    found = list(rows({"reconnects": {"tickertape": [{"seconds": 1.5}]}, "upstream": taken}, FULL))
+
+    servers, readers = as_markdown(found).split("\n\n")
+
+    assert "| Tickertape | Express | FastAPI | ratio |" in servers
+    assert "| Tickertape | OpenAI's library | ratio |" in readers
+    assert "| 80.0 | 400 | 5.00 × OpenAI's library (less) | ≥ 1 |  | met |" in readers
+
+
 def contenders() -> list[Contender]:
     there = [tickertape(Path(sys.executable)), express(), fastapi(BENCH) if BENCH.exists() else None]
     return [contender for contender in there if contender]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [OURS, *PEERS])
+@pytest.mark.parametrize("name", ALL)
 def test_every_measure_works_on_a_server(name, tmp_path):
     for contender in contenders():
         for environment in ({}, {"TELL_JOINS": "yes"}) if contender.name == name else ():
@@ -125,7 +136,9 @@ def test_a_measure_that_starts_its_own_servers_works(measure, tmp_path):
     shared = tmp_path / "shared"
     shared.mkdir()
 
-    check(measure, asyncio.run(measure.run(tickertape(Path(sys.executable)), tmp_path, shared, TINY)))
+    for contender in (tickertape(Path(sys.executable)), library(Path(sys.executable))):
+        if contender and contender.name in measure.on:
+            check(measure, asyncio.run(measure.run(contender, tmp_path, shared, TINY)))
 
 
 def check(measure: Measure, got: dict[str, float]) -> None:
