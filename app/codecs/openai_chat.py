@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.branches import open_calls
+from app.codecs.delta import read_delta
 from app.codecs.openai_error import reply_error, server_error
 from app.events import Record, ReplyEnded, ReplyToolCall, ReplyToolResult
 from app.messages import Ending, Reply
@@ -107,15 +108,6 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     usage: ChatUsage
 
 
-class _Delta(msgspec.Struct):
-    """A `reply.delta`, its text left as the JSON that it is."""
-
-    reply_id: str
-    text: msgspec.Raw
-    kind: str | None = None
-
-
-_decode_delta = msgspec.json.Decoder(_Delta).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -147,7 +139,7 @@ class ChatChunks:
         frames: list[bytes | msgspec.Raw] = []
         for record in records:
             if record.type == "reply.delta":
-                delta = _decode_delta(record.data)
+                delta = read_delta(record.data)
                 if delta.reply_id == self._reply_id:
                     before, after = self._around_reasoning if delta.kind else self._around_text
                     frames += (before, delta.text, after)

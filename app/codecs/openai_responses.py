@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.branches import open_calls
+from app.codecs.delta import Delta, read_delta
 from app.codecs.openai_response import (
     Echo,
     FunctionCall,
@@ -38,18 +39,6 @@ _DELTA = (
     b'"%(place)b":0,"delta":%%b%(more)b}\n\n'
 )
 _encode = msgspec.json.Encoder().encode
-
-
-class _Delta(msgspec.Struct):
-    """A `reply.delta`, its text left as the JSON that it is."""
-
-    reply_id: str
-    part: int
-    text: msgspec.Raw
-    kind: str | None = None
-
-
-_decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
 class _Kind(NamedTuple):
@@ -131,13 +120,13 @@ class ResponseEvents:
         """Return the frames of records, and take note of them; those of other replies are passed over."""
         for record in records:
             if record.type == "reply.delta":
-                self._delta(_decode_delta(record.data))
+                self._delta(read_delta(record.data))
             elif record.type.startswith("reply."):
                 self._other(record)
         frames, self._frames = b"".join(self._frames), []
         return frames
 
-    def _delta(self, delta: _Delta) -> None:
+    def _delta(self, delta: Delta) -> None:
         if delta.reply_id != self._reply_id:
             return
         if delta.part != self._part or self._open is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.codecs.delta import Delta, read_delta
 from app.events import Record, ReplyEnded, ReplyToolCall, ReplyToolResult
 from responders.base import FinishReason
 
@@ -21,16 +22,6 @@ _FINISH: dict[FinishReason | None, str] = {
 }
 
 
-class _Delta(msgspec.Struct):
-    """A `reply.delta`, its text left as the JSON that it is."""
-
-    reply_id: str
-    part: int
-    text: msgspec.Raw
-    kind: str | None = None
-
-
-_delta = msgspec.json.Decoder(_Delta).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,7 +50,7 @@ class UIMessages:
 
     def _chunks(self, record: Record) -> Iterator[bytes]:
         if record.type == "reply.delta":
-            yield from self._text(_delta(record.data))
+            yield from self._text(read_delta(record.data))
         elif record.type in ("reply.tool_call", "reply.tool_result", "reply.ended"):
             match record.event():
                 case ReplyToolCall() as call if call.reply_id == self._reply_id:
@@ -71,7 +62,7 @@ class UIMessages:
                 case ReplyEnded() as ending if ending.reply_id == self._reply_id:
                     yield from self._end(ending)
 
-    def _text(self, delta: _Delta) -> Iterator[bytes]:
+    def _text(self, delta: Delta) -> Iterator[bytes]:
         if delta.reply_id != self._reply_id:
             return
         kind = "reasoning" if delta.kind else "text"
