@@ -35,8 +35,8 @@ export function callsTo(base: string) {
     send('POST', `${at(id)}/replies/${encodeURIComponent(reply)}/stop`, {}) as Promise<{ reply: Reply }>;
 
   /** Answer the same question anew, beside the old reply. */
-  const retry = (id: string, reply: string, how: Pick<Question, 'responder' | 'options'> = {}): Promise<Asked> =>
-    send('POST', `${at(id)}/replies/${encodeURIComponent(reply)}/retry`, how) as Promise<Asked>;
+  const retry = (id: string, reply: string, how: Pick<Question, 'responder' | 'options'> = {}, key = newKey()): Promise<Asked> =>
+    send('POST', `${at(id)}/replies/${encodeURIComponent(reply)}/retry`, how, key) as Promise<Asked>;
 
   const rename = (id: string, title: string): Promise<{ conversation: Conversation }> =>
     send('PATCH', at(id), { title }) as Promise<{ conversation: Conversation }>;

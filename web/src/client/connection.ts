@@ -38,8 +38,8 @@ export class Connection {
   #watching = new Set<StreamName>();
   #silent = new Set<StreamName>(); // those of them that have not said hello
   #joining = false; // until the channel has told that somebody joined: this client
-  #heardAt = 0;
-  #openAt: number | null = null; // while it waits
+  #heardAt = new Moment();
+  #waits: { since: Moment; for: number } | null = null;
   #patient = false; // whether it waits because it was told to
   #failures = 0;
   #faults = 0; // apart, since a connection may open well and always bring the same broken frame
@@ -68,9 +68,8 @@ export class Connection {
   /** Do what is due; to be called where timers are held back. */
   tick(): void {
     clearTimeout(this.#timer);
-    const due = this.#source ? this.#heardAt + SILENCE : this.#openAt;
-    if (due === null || this.#closed) return;
-    const left = due - Date.now();
+    const left = this.#source ? SILENCE - this.#heardAt.ago() : this.#waits && this.#waits.for - this.#waits.since.ago();
+    if (left === null || this.#closed) return;
     if (left > 0) this.#timer = setTimeout(() => this.tick(), left);
     else if (this.#source) this.#renew('lost', 'silent');
     else this.#open();
@@ -78,14 +77,14 @@ export class Connection {
 
   /** Somebody looks: wait no longer, unless the server has asked for it. */
   hurry(): void {
-    if (this.#openAt !== null && !this.#patient) this.#open();
+    if (this.#waits && !this.#patient) this.#open();
     else this.tick();
   }
 
   /** The network is another one: whatever was open may be dead without a word. */
   renew(): void {
     this.#failures = 0;
-    if (this.#source || this.#openAt !== null) this.#renew('connecting', null);
+    if (this.#source || this.#waits) this.#renew('connecting', null);
   }
 
   /** A cursor is another one. */
@@ -99,7 +98,7 @@ export class Connection {
   }
 
   #follow(): void {
-    if (this.#closed || this.#openAt !== null) return;
+    if (this.#closed || this.#waits) return;
     // While it is being opened it is left alone: the channel would be joined once more, or the notice of it missed.
     if (this.#source && (this.#silent.size > 0 || this.#joining)) return;
     const names = watchQuery(this.listener.watched())[1];
@@ -126,12 +125,12 @@ export class Connection {
     }
     // The browser would come back by itself, but with the cursors of long ago.
     source.addEventListener('error', () => this.#source === source && this.#ended());
-    this.#heardAt = Date.now();
+    this.#heardAt = new Moment();
     this.tick();
   }
 
   #heard(event: MessageEvent<string>): void {
-    this.#heardAt = Date.now();
+    this.#heardAt = new Moment();
     let heard: Heard | null = null;
     try {
       heard = this.#reader.read(event.type, event.data, event.lastEventId);
@@ -192,7 +191,7 @@ export class Connection {
   #fail(reason: Reason, least: number, failures: number): void {
     this.#shut();
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(failures, 10)) * (0.5 + Math.random());
-    this.#openAt = Date.now() + Math.max(least * (1 + Math.random() / 4), failures ? wait : 0);
+    this.#waits = { since: new Moment(), for: Math.max(least * (1 + Math.random() / 4), failures ? wait : 0) };
     this.#patient = reason === 'overloaded' || reason === 'malformed';
     this.#link({ link: 'lost', reason });
     this.tick();
@@ -207,12 +206,22 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;
-    this.#openAt = null;
+    this.#waits = null;
     this.#watching.clear();
   }
 
   #link(change: Partial<LinkState>): void {
     this.state = { ...this.state, ...change };
     this.listener.linked(this.state);
+  }
+}
+
+/** A moment of now: one clock may be set back, and the other stands still while the machine sleeps. */
+class Moment {
+  readonly #times = [performance.now(), Date.now()] as const;
+
+  /** Milliseconds since then, as the clock says that went further. */
+  ago(): number {
+    return Math.max(performance.now() - this.#times[0], Date.now() - this.#times[1]);
   }
 }

@@ -209,3 +209,18 @@ test('what goes wrong in one who hears keeps nobody else from hearing', async ()
   expect(opened()).toHaveLength(1);
 });
 
+test('a clock that is set back makes nobody wait longer', async () => {
+  const view = await begun(A);
+  origin.server.up = false;
+  origin.server.cut();
+  await origin.settle();
+  vi.setSystemTime(Date.now() - 3_600_000);
+  origin.server.up = true;
+
+  await origin.pass(5);
+  expect(view.link).toBe('open');
+  vi.setSystemTime(Date.now() - 3_600_000);
+  await origin.pass(45); // without a ping
+
+  expect(view.links.map(([link]) => link).filter((link) => link === 'lost')).toHaveLength(2);
+});

@@ -71,6 +71,46 @@ test('an answer that is no problem has words, too', async () => {
   await expect(patiently(send('POST', '/x', {}))).rejects.toThrow('The server answered 502.');
 });
 
+test('what is not answered is given up and sent again as the same request, and not for ever', async () => {
+  const [late, answered] = [vi.fn(), Response.json({ a: 1 })];
+  vi.stubGlobal('fetch', (_path: string, { headers, signal }: RequestInit) => {
+    keys.push(new Headers(headers).get('Idempotency-Key'));
+    if (keys.length === 2) return Promise.resolve(answered);
+    return new Promise((_, reject) => signal!.addEventListener('abort', () => (late(), reject(new DOMException('', 'AbortError')))));
+  });
+
+  expect(await patiently(send('POST', '/x', {}))).toEqual({ a: 1 });
+  expect(late).toHaveBeenCalledOnce();
+  expect(new Set(keys).size).toBe(1);
+  const never = send('POST', '/x', {}).catch((error: Error) => error.message);
+  await vi.advanceTimersByTimeAsync(100_000);
+  expect(await never).toBe('The server cannot be reached.');
+});
+
+test('an answer that stops in its middle is given up, too', async () => {
+  const half = (signal: AbortSignal) =>
+    new Response(new ReadableStream({ start: (body) => signal.addEventListener('abort', () => body.error(new Error('aborted'))) }));
+  vi.stubGlobal('fetch', (_path: string, { signal }: RequestInit) => {
+    keys.push('');
+    return Promise.resolve(keys.length === 1 ? half(signal!) : new Response('done'));
+  });
+
+  expect(await patiently(send('POST', '/x', {}))).toBe('done');
+});
+
+test('what is large has longer to arrive', async () => {
+  vi.stubGlobal('fetch', (_path: string, { signal }: RequestInit) => {
+    keys.push('');
+    return new Promise((resolve, reject) => {
+      signal!.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
+      setTimeout(() => resolve(new Response('done')), 50_000);
+    });
+  });
+
+  expect(await patiently(send('POST', '/x', { text: 'x'.repeat(1_000_000) }))).toBe('done');
+  expect(keys).toHaveLength(1);
+});
+
 test('nobody waits for ever', async () => {
   answers(null);
 

@@ -2,6 +2,11 @@
 
 const TRIES = 5;
 const PAUSE = 1500;
+/** So long an answer may take, in milliseconds; a connection that is dead without a word would be waited for without end. */
+const PATIENCE = 30_000;
+/** And so long that of a read, which may be large, and a millisecond more for so many bytes that are sent. */
+const PATIENCE_TO_READ = 120_000;
+const BYTES = 16;
 
 /** The server's no, in its own words. */
 export class Refused extends Error {
@@ -21,8 +26,8 @@ export function newKey(): string {
 }
 
 /**
- * Return the answer's body, as JSON where it is JSON. While the server cannot be reached, or says that it is about to
- * end, the same request is sent again. Throws `Refused` with a sentence for people.
+ * Return the answer's body, as JSON where it is JSON. While the server cannot be reached, does not answer, or says that
+ * it is about to end, the same request is sent again. Throws `Refused` with a sentence for people.
  */
 export async function send(
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
@@ -36,15 +41,22 @@ export async function send(
     ...(method === 'POST' && { 'Idempotency-Key': key }),
   };
   const request = { method, headers, keepalive, body: body ? JSON.stringify(body) : null };
+  const patience = (method === 'GET' ? PATIENCE_TO_READ : PATIENCE) + (request.body?.length ?? 0) / BYTES;
   for (let tries = 1; ; tries += 1) {
-    let answer = await fetch(path, request).catch(() => null);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), patience);
+    let answer = await fetch(path, { ...request, signal: late.signal }).catch(() => null);
     try {
       if (answer?.ok) return await (answer.headers.get('Content-Type')?.includes('json') ? answer.json() : answer.text());
-    } catch {
+      if (answer && answer.status !== 503) throw await refusal(answer);
+    } catch (error) {
+      if (error instanceof Refused) throw error;
       answer = null; // cut in its middle: it was done, and the same request is told so again
+    } finally {
+      clearTimeout(timer);
     }
-    if (answer && answer.status !== 503) throw await refusal(answer);
-    if (tries === TRIES) throw answer ? await refusal(answer) : new Refused('The server cannot be reached.');
+    if (late.signal.aborted) tries += 1; // it has taken long enough for two
+    if (tries >= TRIES) throw answer ? await refusal(answer) : new Refused('The server cannot be reached.');
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
 }

@@ -124,6 +124,9 @@ export const FRAME_TYPES: readonly string[] = [
   'message',
 ];
 
+/** The responder of a reply that a client brought along with what went before. */
+export const CLIENT = 'client';
+
 export const isWhole = (message: Message | Outline): message is Message => 'parts' in message;
 export const isReply = (message: Message | Outline): message is Reply => 'responder' in message;
 export const isLive = ({ status }: Outline): boolean => status === 'accepted' || status === 'running';
