@@ -1,7 +1,7 @@
 /** Blocks of code: the button that copies one, and the colours that come when there is time. */
-import { clean } from './safe';
 
-const LONGEST = 20_000; // a longer one would hold a frame
+const LONGEST = 10_000; // a longer one would hold a frame,
+const MOST = 100_000; // as would one with very many colours, which this counts by their HTML
 const WORD_FOR = 2_000;
 /** What `languages.ts` knows, by all its names; one that is not here loads nothing. */
 export const NAMES = new Set(
@@ -45,15 +45,19 @@ export function highlight(element: Element): void {
 }
 
 async function paintWith(code: Element, language: string): Promise<void> {
-  const { paint } = await import('./languages').catch(() => ({ paint: () => undefined })); // then it has one colour
+  const languages = await import('./languages').catch(() => null); // then it has one colour
   soon(() => {
-    if (!code.isConnected || !code.firstChild) return;
-    const selection = getSelection();
-    if (selection && !selection.isCollapsed && selection.getRangeAt(0).intersectsNode(code)) {
-      document.addEventListener('selectionchange', () => void paintWith(code, language), { once: true });
-      return;
-    }
-    const html = paint(code.textContent ?? '', language);
-    if (html) code.replaceChildren(clean(html));
+    const text = code.textContent ?? '';
+    const html = code.isConnected ? languages?.paint(text, language) : undefined;
+    if (languages && html && html.length < MOST) soon(() => put(code, languages.nodesOf(html), text)); // each of the two takes its time
   });
+}
+
+/** Put the colours in, but not under a selection, which would be lost: when there is none any more. */
+function put(code: Element, coloured: DocumentFragment, text: string): void {
+  if (!code.isConnected || code.textContent !== text || coloured.textContent !== text) return;
+  const selection = getSelection();
+  if (selection && !selection.isCollapsed && selection.getRangeAt(0).intersectsNode(code)) {
+    document.addEventListener('selectionchange', () => put(code, coloured, text), { once: true });
+  } else code.replaceChildren(coloured);
 }
