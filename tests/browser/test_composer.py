@@ -1,8 +1,7 @@
-"""Writing on the page: drafts that survive, limits that are told in time, and who is asked, with which options."""
+"""Writing on the page: limits that are told in time, and who is asked, with which options."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -25,79 +24,6 @@ async def small_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     folder = tmp_path_factory.mktemp("small")
     async with Server(folder, responder=RESPONDER, max_prompt_bytes=100, max_running=1) as server:
         yield server
-
-
-# Drafts
-
-
-async def test_a_draft_survives_a_reload_and_switching(server: Server, open_tab: OpenTab) -> None:
-    asked = await server.ask("a conversation to write in")
-    here = f"#{asked['conversation']['id']}"
-    tab = await open_tab(server, f"/{here}")
-    await expect(tab.replies).to_have_count(1)
-
-    await tab.message.fill("half a thought")
-    await tab.page.reload()
-    await expect(tab.message).to_have_value("half a thought")
-    await _go(tab, "")
-    await expect(tab.message).to_have_value("")
-    await tab.message.fill("for a new chat")
-    await _go(tab, here)
-    await expect(tab.message).to_have_value("half a thought")
-    await _go(tab, "")
-
-    await expect(tab.message).to_have_value("for a new chat")
-
-
-async def test_a_draft_goes_to_the_next_tab_when_its_own_is_closed(server: Server, open_tab: OpenTab) -> None:
-    tab = await open_tab(server)
-    await tab.message.fill("not yet sent")
-    beside = await _another(tab)
-    await expect(beside.message).to_have_value("")
-
-    await tab.page.close()
-    await beside.page.close()
-    next_one = await _another(tab)
-
-    await expect(next_one.message).to_have_value("not yet sent")
-
-
-async def test_two_tabs_on_one_conversation_keep_a_draft_each(server: Server, open_tab: OpenTab) -> None:
-    one = await open_tab(server)
-    await one.message.fill("written in one")
-    two = await _another(one)
-
-    await two.message.fill("written in two")
-    await one.page.reload()
-    await two.page.reload()
-
-    await expect(one.message).to_have_value("written in one")
-    await expect(two.message).to_have_value("written in two")
-
-
-async def test_what_was_being_sent_at_a_reload_is_sent_once(server: Server, open_tab: OpenTab) -> None:
-    tab = await open_tab(server)
-
-    arrived = asyncio.Event()
-
-    async def swallow(route: Route) -> None:
-        if arrived.is_set():
-            await route.continue_()
-        else:
-            await route.fetch()  # the server has it, and its answer is lost
-            arrived.set()
-
-    await tab.page.route("**/conversations", swallow)
-    await tab.ask("Once is enough")
-    await arrived.wait()
-    await expect(tab.page.get_by_text("Sending …")).to_be_visible()
-    await expect(tab.message).to_have_value("Once is enough")
-    await tab.page.reload()
-
-    await expect(tab.replies).to_contain_text("Once is enough")
-    await expect(tab.message).to_have_value("")
-    titles = [one["title"] for one in (await server.get("/conversations")).json()["conversations"]]
-    assert titles.count("Once is enough") == 1
 
 
 async def test_a_prompt_that_is_refused_for_now_stays_and_is_tried_again_as_it_is(
@@ -384,18 +310,6 @@ def _forgive(tab: Tab, status: int) -> None:
     """Take out the browser's own complaint about an answer that was wanted."""
     wanted = f"the server responded with a status of {status}"
     tab.complaints[:] = [complaint for complaint in tab.complaints if wanted not in complaint]
-
-
-async def _go(tab: Tab, fragment: str) -> None:
-    await tab.page.evaluate("(fragment) => { location.hash = fragment; }", fragment)
-
-
-async def _another(tab: Tab) -> Tab:
-    """Open the page a second time in the same browser."""
-    another = Tab(await tab.page.context.new_page(), tab.origin)
-    await another.page.goto(tab.origin)
-    await expect(another.message).to_be_visible()
-    return another
 
 
 async def _choose(tab: Tab, responder: str) -> None:

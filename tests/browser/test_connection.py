@@ -16,6 +16,8 @@ from tests.support.server import Server
 OpenTab = Callable[..., Awaitable[Tab]]
 IN_MID_REPLY = b'"part":0'
 """What only the stream holds: an event, and no snapshot."""
+AT_THE_GATE = f'"text":"{END[:4]}"'.encode()
+"""The first piece behind it."""
 
 
 class Later(Proxy):
@@ -143,7 +145,7 @@ async def test_a_proxy_that_cuts_in_mid_reply_costs_nothing(server: Server, open
 async def test_a_proxy_that_falls_silent_is_noticed_by_the_missing_pings(
     server: Server, open_tab: OpenTab, gate: Gate
 ) -> None:
-    harm = Harm(IN_MID_REPLY, "hold")
+    harm = Harm(AT_THE_GATE, "hold")
     async with Proxy(server, [harm] * 50) as proxy:
         tab = await open_tab(server, "/schema")
         await tab.page.clock.install()

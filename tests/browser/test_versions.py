@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.tab import Tab
 from tests.browser.tale import BEGINNING, END, Gate
@@ -70,6 +71,35 @@ async def test_an_edit_survives_a_reload_and_escape_leaves_it(server: Server, op
     await expect(field).to_have_count(0)
     await expect(questions(tab)).to_contain_text("as it was")
     await expect(tab.button("Edit")).to_be_focused()
+
+
+async def test_an_edit_that_was_being_sent_at_a_reload_is_one_version_however_often_it_is_sent(
+    server: Server, open_tab: OpenTab
+) -> None:
+    tab = await open_tab(server)
+    await tab.ask("as it was")
+    await expect(tab.replies).to_contain_text("tokens")
+    arrived = asyncio.Event()
+
+    async def swallow(route: Route) -> None:
+        if arrived.is_set():
+            await route.continue_()
+        else:
+            await route.fetch()  # the server has it, and its answer is lost
+            arrived.set()
+
+    await tab.page.route("**/messages", swallow)
+    await edit(tab, questions(tab), "as it is")
+    await arrived.wait()
+    await tab.page.reload()
+    await expect(questions(tab)).to_contain_text("as it is")
+    await tab.button("Previous version").click()
+    field = tab.page.get_by_role("textbox", name="Edit your message")
+    await expect(field).to_have_value("as it is")
+    await field.press("Enter")
+
+    await expect(questions(tab)).to_contain_text("as it is")
+    await expect(questions(tab)).to_contain_text("2 / 2")
 
 
 async def test_an_edit_that_is_refused_says_why_and_keeps_the_text(server: Server, open_tab: OpenTab) -> None:

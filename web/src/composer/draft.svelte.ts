@@ -4,7 +4,8 @@ import type { How } from '../thread/talk.svelte';
 import { Drafts, type Kept, type Pending } from './drafts';
 import { nameTab, showing, shown } from './place';
 
-export type Post = (text: string, key: string, hows: How[]) => Promise<void>;
+/** Answers the id of the conversation that it went to, if it was to one. */
+export type Post = (text: string, key: string, hows: How[]) => Promise<string | void>;
 
 /** For this long after the page has gone in the middle of a send, the next one goes on with it unasked. */
 const FRESH = 10 * 60 * 1000;
@@ -96,16 +97,23 @@ export class Draft {
     this.#say('');
     this.#keep();
     try {
-      await post(pending.text, pending.key, pending.hows);
+      const id = await post(pending.text, pending.key, pending.hows);
       this.#pending = null;
       if (this.#text.startsWith(pending.text)) this.#text = this.#text.slice(pending.text.length).trimStart();
       if (this.#system === system) this.#system = ''; // else it was written anew meanwhile
+      if (this.#id === '' && id) this.#goOnIn(id);
     } catch (error) {
       this.#refuse(error);
     } finally {
       this.sending = false;
       this.#keep();
     }
+  }
+
+  /** What was written behind a first message goes with it to where the page goes. */
+  #goOnIn(id: string): void {
+    if (this.#text) draftOf(id).text = this.#text;
+    this.#text = '';
   }
 
   /** Go on with what was being sent when the page went away. */

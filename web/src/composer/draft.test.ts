@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { Refused } from '../client/post';
-import { Draft } from './draft.svelte';
+import { Draft, draftOf } from './draft.svelte';
 
 /** A server with a control: what it says next. */
 function server(...answers: (Error | null)[]) {
@@ -37,6 +37,18 @@ test('what was written on behind it while it was sent stays', async () => {
   });
 
   expect(draft.text).toBe('and more');
+});
+
+test('what was written behind a first message goes on in the conversation that it began', async () => {
+  const draft = new Draft('');
+  draft.text = 'hello';
+
+  await draft.send(() => {
+    draft.text = 'hello\nand more';
+    return Promise.resolve('c7');
+  });
+
+  expect([draft.text, draftOf('c7').text]).toEqual(['', 'and more']);
 });
 
 test('instructions that are written while another text is sent stay', async () => {

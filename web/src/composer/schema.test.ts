@@ -119,3 +119,9 @@ describe('what is read', () => {
     expect(read([fields['need']!], { need: 'x' })).toEqual({ options: { need: 'x' }, wrong: {} });
   });
 });
+
+test('a bound that is no number is not told', () => {
+  const [field] = fieldsOf({ type: 'object', properties: { a: { type: 'integer', minimum: { x: 1 }, maximum: 'many', multipleOf: 2 } } });
+
+  expect(field?.hint).toBe('in steps of 2');
+});

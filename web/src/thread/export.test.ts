@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Conversation, Message, Reply } from '../client/protocol';
-import { fileName, markdownOf } from './export';
+import { fileName, importFile, markdownOf } from './export';
 
 const conversation: Conversation = { id: 'c', title: 'Tea\nand  more', head: 'r', running: [], created_at: '', updated_at: '' };
 const question: Message = {
@@ -70,4 +70,14 @@ test.each([
   ['茶はありますか', '茶はありますか.md'],
 ])('the title %j is the file %j', (title, name) => {
   expect(fileName(title, 'md')).toBe(name);
+});
+
+test('a file that is larger than the server takes is not even read', async () => {
+  vi.stubGlobal('fetch', () => Promise.resolve(Response.json({ max_import_bytes: 10 })));
+  const file = new File(['{"much": "too much"}'], 'large.json');
+  const read = vi.spyOn(file, 'text');
+
+  await expect(importFile(file)).rejects.toThrow('too large: a conversation to be imported holds 10 bytes at most');
+  expect(read).not.toHaveBeenCalled();
+  vi.unstubAllGlobals();
 });

@@ -1,5 +1,6 @@
 /** A conversation as a file, to take it along: Markdown for people, JSON for `POST /conversations/import`. */
-import { readMessages } from '../client/calls';
+import { readLimits, readMessages } from '../client/calls';
+import { counted } from '../composer/bytes';
 import { send } from '../client/post';
 import { isReply, type Conversation, type Message, type Part } from '../client/protocol';
 import { endingOf, pretty } from './told';
@@ -72,6 +73,9 @@ export function download(name: string, type: string, text: string): void {
 
 /** Take an exported file in; answers the id of the new conversation. Throws an `Error` with a sentence for people. */
 export async function importFile(file: File): Promise<string> {
+  const limits = await readLimits().catch((): Record<string, number> => ({})); // then the server refuses it
+  const most = limits['max_import_bytes'] ?? Infinity;
+  if (file.size > most) throw new Error(`This file is too large: a conversation to be imported holds ${counted(most)} at most.`);
   let exported: unknown;
   try {
     exported = JSON.parse(await file.text());

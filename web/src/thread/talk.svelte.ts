@@ -1,8 +1,8 @@
 /** The conversation that the page shows: a state that follows its stream, and what can be done with it. */
 import * as calls from '../client/calls';
 import { client } from '../client/client';
-import type { Refused } from '../client/post';
-import { isLive, isReply, isWhole, type Asked, type Message, type Reply } from '../client/protocol';
+import { newKey, type Refused } from '../client/post';
+import { CLIENT, isLive, isReply, isWhole, type Asked, type Message, type Reply } from '../client/protocol';
 import { EMPTY, type State } from '../client/reduce';
 import { besideEnd, pairAt, shape, shownPath, versionsOf, type Node, type Pair, type Tree, type Versions } from './branches';
 import { keep, recall } from './session';
@@ -10,8 +10,13 @@ import { keep, recall } from './session';
 /** Who is to answer, and how; `parent` where it is not the head that is asked on. */
 export type How = Omit<calls.Question, 'prompt'>;
 
+export type Retry = (how: How, key: string) => Promise<void>;
+
 /** How many messages a page holds, and how many of a chosen branch are read before it is shown. */
 const PAGE = 50;
+
+/** What only makes a reply longer. */
+const PIECES: ReadonlySet<string> = new Set(['reply.delta', 'reply.tool_call', 'reply.tool_result']);
 
 export class Talk {
   id = $state('');
@@ -26,18 +31,21 @@ export class Talk {
   /** Why one of those that were to be compared was not asked. */
   unasked = $state<{ id: string; why: string } | null>(null);
 
-  /** These two stay the same while a reply is written, so that only what shows that reply looks at each piece of it. */
+  /** These stay the same while a reply is written, so that only what shows that reply looks at each piece of it. */
   tree = $state.raw<Tree>(shape([]));
   #head = $state<string | null>(null);
+  #nodes = $state.raw<readonly Node[]>([]);
   readonly #ids = $derived(shownPath(this.tree, this.#head, this.chosen));
   /** The id of the last message of the shown branch. */
   readonly last = $derived(this.#ids.at(-1));
-  /** The shown branch from its root; far back there are outlines. */
-  readonly branch: readonly Node[] = $derived(this.#ids.map((id) => this.find(id)).filter((node) => node !== undefined));
+  /** The shown branch from its root; far back there are outlines. What is being written is as it began: see `now`. */
+  readonly branch: readonly Node[] = $derived(
+    this.#ids.map((id) => this.#nodes[this.tree.places.get(id) ?? -1]).filter((node) => node !== undefined),
+  );
   /** What of it can be shown: all behind its last outline. */
   readonly shown = $derived(this.branch.slice(this.branch.findLastIndex((node) => !isWhole(node)) + 1).filter(isWhole));
   /** What its end compares, if it does. */
-  readonly pair = $derived(pairAt(this.tree, this.state.messages, this.#ids, this.chosen));
+  readonly pair = $derived(pairAt(this.tree, this.#nodes, this.#ids, this.chosen));
   /** The replies at its end that are being written. */
   readonly live: readonly Reply[] = $derived((this.pair?.replies ?? this.shown.filter(isReply)).filter(isLive));
   readonly running = $derived(this.live.at(-1));
@@ -67,6 +75,12 @@ export class Talk {
 
   find(id: string): Node | undefined {
     return this.state.messages[this.tree.places.get(id) ?? -1];
+  }
+
+  /** A reply with all that has been written of it. */
+  now(reply: Reply): Reply {
+    const node = isLive(reply) ? this.find(reply.id) : undefined;
+    return node && isReply(node) ? node : reply;
   }
 
   /** What stands beside a message; what is compared counts as one. */
@@ -118,16 +132,16 @@ export class Talk {
   async edit(question: Node, prompt: string, key: string): Promise<void> {
     const { id } = this;
     const old = this.branch.find((node) => node.parent === question.id);
-    const how = old && isReply(old) ? { responder: old.responder } : {};
+    const how = old && isReply(old) && old.responder !== CLIENT ? { responder: old.responder } : {};
     const { message } = await calls.ask(id, { prompt, parent: question.parent, ...how }, key);
     if (message && id === this.id) this.#showAsked(message.id);
   }
 
   /** Answer the same question anew, beside a reply; one that is compared stays so. */
-  async retry(reply: Reply, how: How = {}): Promise<void> {
+  async retry(reply: Reply, how: How = {}, key = newKey()): Promise<void> {
     const { id } = this;
     const compared = this.pair?.replies.some((one) => one.id === reply.id);
-    const asked = await calls.retry(id, reply.id, how);
+    const asked = await calls.retry(id, reply.id, how, key);
     if (id === this.id) this.#showAsked((compared && reply.parent) || asked.reply.id);
   }
 
@@ -171,7 +185,8 @@ export class Talk {
 
   #heard(state: State, type: string | undefined): void {
     const old = this.state.messages;
-    this.#take(state);
+    if (type && PIECES.has(type)) this.state = state;
+    else this.#take(state);
     if (type === 'snapshot') this.#refill(old);
     if (this.#awaited !== null && this.tree.places.has(this.#awaited)) {
       this.chosen = this.#awaited;
@@ -183,6 +198,7 @@ export class Talk {
   #take(state: State): void {
     this.state = state;
     this.tree = shape(state.messages, this.tree);
+    this.#nodes = state.messages;
     this.#head = state.conversation?.head ?? null;
   }
 

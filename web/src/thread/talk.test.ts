@@ -246,3 +246,19 @@ test('stop leaves a prompt alone that waits for the reply before it', async () =
   expect(ids(talk.live)).toBe('r1 r2');
   expect(calls).toEqual([['stop', 'c', 'r1']]);
 });
+
+test('a piece of a reply leaves all that is shown as it is, but for that reply', async () => {
+  tell(snapshot(question('q1', null), reply('r1', 'q1'), question('q2', 'r1'), reply('r2', 'q2', { status: 'running', text: '' })));
+  talk.open('c');
+  const { shown, tree } = talk;
+  const growing = talk.running!;
+
+  tell({ type: 'reply.delta', reply_id: 'r2', part: 0, text: 'more' });
+
+  expect(talk.tree).toBe(tree);
+  expect(talk.shown.filter((message) => !shown.includes(message))).toEqual([]);
+  expect(talk.now(growing).text).toBe('more');
+  tell({ type: 'reply.ended', reply_id: 'r2', status: 'completed', text: 'more', text_sha256: '', finish_reason: 'stop', usage: { input_tokens: 1, output_tokens: 1, total_tokens: 2 }, at: '' });
+  expect(talk.shown.at(-1)).toMatchObject({ status: 'completed', text: 'more' });
+  await settled();
+});

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Reply } from '../client/protocol';
-import { endingOf, factsOf, firstWords, heardOf, isLong, pretty } from './told';
+import { endingOf, factsOf, firstWords, heardOf, isLong, isPicture, linkOf, pretty } from './told';
 
 const reply: Reply = {
   ...{ id: 'r', parent: 'q', role: 'assistant', status: 'completed', text: 'All is  well.\nReally.', parts: [], responder: 'mock' },
@@ -62,4 +62,24 @@ test('a question is long by its lines or its letters', () => {
   expect(isLong('line\n'.repeat(11))).toBe(false);
   expect(isLong('line\n'.repeat(12))).toBe(true);
   expect(isLong('x'.repeat(1201))).toBe(true);
+});
+
+test.each([
+  ['data:image/png;base64,AAAA', true, ''],
+  ['DATA:image/WEBP;base64,AAAA', true, ''],
+  ['data:image/svg+xml;base64,AAAA', false, ''],
+  ['data:text/html;base64,AAAA', false, ''],
+  ['https://example.org/a b.png', false, 'https://example.org/a%20b.png'],
+  ['javascript:alert(1)//https://example.org', false, ''],
+  [' java\nscript:alert(1)', false, ''],
+  ['blob:https://example.org/1', false, ''],
+  ['//example.org/x.png', false, ''],
+  ['file:///etc/passwd', false, ''],
+  ['no address', false, ''],
+])('of the image %j, shown is %s and linked %j', (url, shown, link) => {
+  expect([isPicture(url), linkOf(url)]).toEqual([shown, link]);
+});
+
+test('a reply that a client brought along names no responder', () => {
+  expect(facts({ responder: 'client' })['Responder']).toContain('a client brought it');
 });

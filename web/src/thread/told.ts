@@ -1,5 +1,5 @@
 /** What is told of a reply beside its text. Pure. */
-import { isLive, type Reply } from '../client/protocol';
+import { CLIENT, isLive, type Reply } from '../client/protocol';
 
 /** How a reply ended, where that has to be said; else nothing. */
 export function endingOf({ status, error, finish_reason }: Reply): string {
@@ -21,7 +21,7 @@ export function endingOf({ status, error, finish_reason }: Reply): string {
 /** What is known of a reply's making, from its own times, as names with values. */
 export function factsOf(reply: Reply): [name: string, value: string][] {
   const { usage, created_at, started_at, first_token_at, ended_at } = reply;
-  const facts: [string, string][] = [['Responder', reply.responder]];
+  const facts: [string, string][] = [['Responder', reply.responder === CLIENT ? 'none here: a client brought it' : reply.responder]];
   const waited = between(created_at, started_at);
   const first = between(started_at, first_token_at);
   const writing = between(first_token_at, ended_at);
@@ -60,6 +60,22 @@ export function firstWords(text: string, most = 80): string {
   const line = text.slice(0, 4 * most).replace(/\s+/g, ' ').trim();
   return line.length <= most ? line : `${line.slice(0, most).replace(/\s\S*$/, '')} …`;
 }
+
+/** Whether an image holds itself, as a picture that browsers show: no other is ever asked for. */
+export const isPicture = (url: string): boolean => /^data:image\/(png|jpeg|gif|webp|avif|bmp);base64,/i.test(url);
+
+/** Where an image can be found by who presses a link to it; empty where that is nowhere on the web. */
+export function linkOf(url: string): string {
+  try {
+    const { protocol, href } = new URL(url);
+    return protocol === 'https:' || protocol === 'http:' ? href : '';
+  } catch {
+    return '';
+  }
+}
+
+/** As much of an address as a person reads. */
+export const short = (url: string, most = 300): string => (url.length > most ? `${url.slice(0, most)} …` : url);
 
 /** Whether a question is so long that it is folded. */
 export const isLong = (text: string): boolean => text.length > 1200 || text.split('\n', 13).length > 12;
