@@ -32,6 +32,8 @@ def parameters(name: str, key: str) -> xllamacpp.CommonParams:
     given.cors_origins = ""  # no web page has any business here
     given.ui = given.endpoint_slots = False
     given.n_parallel, given.n_ctx, given.n_predict = SLOTS, SLOTS * CONTEXT, LONGEST
+    # Threads wait for each other at every token: one that has to share its core makes all of them crawl.
+    given.cpuparams.n_threads = given.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 1) // 2)
     given.cache_ram_mib = 0
     given.verbosity = 1  # errors
     given.sampling.temp, given.sampling.top_p, given.sampling.penalty_repeat = 0.2, 0.9, 1.1

@@ -57,7 +57,7 @@ def complaint(body: bytes, secret: str = "") -> Complaint:
 
 def is_final(status: int, said: Complaint) -> bool:
     """Whether the same request would be refused again."""
-    return (status < 500 and status not in AGAIN) or said.code in _QUOTA
+    return (status < 500 and status not in AGAIN) or said.code in _QUOTA or _lacks(said)
 
 
 def refusal(upstream: Upstream, status: int, said: Complaint) -> str:
@@ -85,7 +85,7 @@ def refusal(upstream: Upstream, status: int, said: Complaint) -> str:
         return f"{host} has no chat completions here (status {status}): check OPENAI_BASE_URL, which often ends in /v1."
     if status == 429:
         return f"{host} takes no more requests just now: try again in a minute."
-    if status >= 500 or status in AGAIN:
+    if (status >= 500 or status in AGAIN) and not _lacks(said):
         return _with(f"{host} is not able to answer just now (status {status}): try again later", said)
     return _with(f"{host} refuses the request (status {status})", said)
 
@@ -97,6 +97,11 @@ def report(upstream: Upstream, said: Complaint) -> str:
     if said.code in _QUOTA or said.code == "context_length_exceeded" or _TOO_LONG.search(said.message):
         return refusal(upstream, 400, said)
     return _with(f"{upstream.host} broke the reply off", said)
+
+
+def _lacks(said: Complaint) -> bool:
+    """Whether it says that it cannot do this at all: some tell it with a 500, of images for one."""
+    return "not supported" in said.message
 
 
 def _too_long(upstream: Upstream) -> str:

@@ -93,6 +93,11 @@ pytestmark = pytest.mark.usefixtures("environment")
         (refusal(429, retry_after="inf"), BUSY, 1),
         (refusal(429, x_should_retry="false"), BUSY, 1),
         (refusal(400, x_should_retry="true"), "HOST refuses the request (status 400).", 3),
+        (
+            refusal(500, {"message": "image input is not supported", "code": 500}),
+            "HOST refuses the request (status 500). It says: image input is not supported",
+            1,
+        ),
         (refusal(500), "HOST is not able to answer just now (status 500): try again later.", 3),
         (
             refusal(502, b"<h1>Bad gateway</h1>", type="text/html"),
