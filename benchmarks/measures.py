@@ -67,6 +67,7 @@ class Measure:
 
 FAN_OUT = (Goal(2.2, 2.5, of="express", more=True),)
 FAN_OUT_CPU = (Goal(2.2, 2.5, of="express", more=True, inverse=True),)
+BOTH = (Goal(1.0, of="express"), Goal(1.0, of="fastapi"))
 FIRST = (Goal(1.0, of="fastapi"),)
 READING = (Goal(1.0, of=LIBRARY, more=True, inverse=True),)
 
@@ -134,6 +135,32 @@ MEASURES = (
         "closed-loop-bursts",
         replies.closed_loop_in_bursts,
         (Figure("answers_per_second", "... from a model that never waits", "answers/s"),),
+    ),
+    Measure(
+        "completions-paced",
+        replies.paced_completions,
+        (
+            Figure(
+                "us_per_token",
+                "{replies:,} chat completions at {tokens_per_second:g} tokens/s: CPU per token",
+                "µs",
+                BOTH,
+            ),
+            Figure("delivered", "... part of the tokens that came in time", ""),
+        ),
+    ),
+    Measure(
+        "completions-loop",
+        replies.closed_loop_of_completions,
+        (
+            Figure(
+                "us_per_token",
+                "Chat completions in a closed loop, {clients} clients, {tokens} tokens: CPU per token",
+                "µs",
+                BOTH,
+            ),
+            Figure("answers_per_second", "... and how many", "answers/s"),
+        ),
     ),
     Measure(
         "idle-broadcast",

@@ -74,8 +74,13 @@ def _lags(reader: Connection, rate: float, window: tuple[float, float]) -> list[
 def _words(reader: Connection) -> Iterator[str]:
     """Yield the pieces of a reply that a connection has kept."""
     for frame in frames(reader):
-        if frame.event in {"message", "reply.delta"}:
-            yield json.loads(frame.data)["text"]
+        if frame.event not in {"message", "reply.delta"} or frame.data == "[DONE]":
+            continue
+        told = json.loads(frame.data)
+        if "choices" not in told:
+            yield told["text"]
+        elif text := told["choices"][0]["delta"].get("content"):
+            yield text
 
 
 async def closed_loop(server: Server, sizes: Sizes) -> dict[str, float]:
@@ -116,6 +121,16 @@ async def _loop(server: Server, sizes: Sizes, *, burst: bool) -> dict[str, float
         "us_per_token": usage.cpu / tokens * 1e6,
         **usage.busy(),
     }
+
+
+async def paced_completions(server: Server, sizes: Sizes) -> dict[str, float]:
+    """Stream many paced replies as OpenAI's chat completions."""
+    return await paced(server.as_openai(), sizes)
+
+
+async def closed_loop_of_completions(server: Server, sizes: Sizes) -> dict[str, float]:
+    """Let clients ask for one of OpenAI's chat completions after another."""
+    return await _loop(server.as_openai(), sizes, burst=False)
 
 
 async def first_token(server: Server, sizes: Sizes) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,18 +27,25 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 SERVER_CORE, LOAD_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 """One core each; on a machine with only one they share it."""
 
+PROMPT = "What do the gulls want?"
+COMPLETIONS = "/v1/chat/completions"
 LIMITS = {"MAX_STREAMS": 20_000, "MAX_RUNNING": 20_000, "MAX_MESSAGES": 1_000_000}
 """The server's limits are not what is measured."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One kind of server. `event` and `token` are bytes that stand once in the frame of a broadcast and of a piece."""
+    """One kind of server.
+
+    `event`, `token` and `chunk` are bytes that stand once in the frame of a broadcast, of a piece, and of a piece as
+    OpenAI's clients get it.
+    """
 
     name: str
     title: str
     event: bytes
     token: bytes
+    chunk: bytes
     chat: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +54,14 @@ class Contender:
     def question(self, tokens: int, per_second: float | None = None, *, burst: bool = False) -> dict[str, Any]:
         """Return the body that asks for so many tokens."""
         options = {"tokens": tokens, "per_second": per_second, "burst": burst}
-        return {"prompt": "What do the gulls want?", **({"options": options} if self.name == "tickertape" else options)}
+        asked: dict[str, Any] = {"prompt": PROMPT}
+        if self.chat == COMPLETIONS:
+            asked = {"model": "Words", "messages": [{"role": "user", "content": PROMPT}], "stream": True}
+        return {**asked, **({"options": options} if self.name == "tickertape" else options)}
+
+    def as_openai(self) -> Contender:
+        """Return the same as OpenAI's clients ask it."""
+        return replace(self, token=self.chunk, chat=COMPLETIONS)
 
     def ask(self, tokens: int, per_second: float | None = None, *, burst: bool = False) -> bytes:
         """Return the request whose answer streams a reply of so many tokens."""
@@ -71,6 +86,7 @@ def tickertape(python: Path = ROOT / ".venv" / "bin" / "python") -> Contender:
         title="Tickertape",
         event=b"\nid: ",
         token=b"event: reply.delta",
+        chunk=b'"delta":{"content":',
         chat="/conversations",
         command=(str(python.with_name("tickertape")), "serve", "--responder", "benchmarks.words:Words"),
         environment={f"TICKERTAPE_{name}": str(value) for name, value in LIMITS.items()},
@@ -90,6 +106,7 @@ def express() -> Contender | None:
         title="Express",
         event=b"data: ",
         token=b"data: ",
+        chunk=b'"delta":{"content":',
         chat="/chat",
         command=(binary, str(EXPRESS / "server.js")),
         environment={"NODE_ENV": "production"},
@@ -108,6 +125,7 @@ def fastapi(python: Path = Path(sys.executable)) -> Contender | None:
         title="FastAPI",
         event=b"data: ",
         token=b"data: ",
+        chunk=b'"delta": {"content":',
         chat="/chat",
         command=(str(python), "-m", "uvicorn", "benchmarks.peers.fastapi_server:app", *options),
     )
@@ -117,7 +135,9 @@ def library(python: Path = ROOT / ".venv" / "bin" / "python") -> Contender | Non
     """Return OpenAI's own library, where this Python's environment has it: no server, but a reader of an upstream."""
     if not (python.parent.parent / "clients" / "openai").is_dir():
         return None
-    return Contender(name="library", title="OpenAI's library", event=b"", token=b"", chat="", command=(str(python),))
+    return Contender(
+        name="library", title="OpenAI's library", event=b"", token=b"", chunk=b"", chat="", command=(str(python),)
+    )
 
 
 class Server:
@@ -136,6 +156,12 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def as_openai(self) -> Server:
+        """Return the same process as OpenAI's clients ask it."""
+        same = copy.copy(self)
+        same.contender = self.contender.as_openai()
+        return same
 
     def start(self) -> None:
         """Start, and return when it answers. Raises `RuntimeError` with its last words."""

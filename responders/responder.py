@@ -46,6 +46,8 @@ class Responder:
     description: str
     """The first line of the author's docstring, or an empty string."""
     options: type[msgspec.Struct] | None
+    option_names: tuple[str, ...]
+    """What the options are called, looked up once: msgspec takes its time for it."""
 
     def __init__(self, name: str, source: object) -> None:
         target = _created(name, source) if isinstance(source, type) else source
@@ -62,6 +64,8 @@ class Responder:
         self.name = name
         self.description = _first_line(inner if inspect.isroutine(inner) else type(inner))
         self.options = _options_of(name, inner)
+        fields = msgspec.structs.fields(self.options) if self.options else ()
+        self.option_names = tuple(field.encode_name for field in fields)
 
     def __repr__(self) -> str:
         return f"<Responder {self.name}>"
@@ -79,7 +83,7 @@ class Responder:
         `OptionError`.
         """
         given = dict(raw or {})
-        known = [field.encode_name for field in msgspec.structs.fields(self.options)] if self.options else []
+        known = self.option_names
         for name in given:
             if name not in known:
                 which = f"it has {', '.join(known)}" if known else "it has none"

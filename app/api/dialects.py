@@ -196,7 +196,8 @@ async def ask_whole(
     whether the answer was kept from an earlier request.
     """
     branch, new = None, tuple(turns)
-    if not transient:
+    # Without an answer in it a history is looked for only where it is said to be.
+    if conversation_id is not None or (not transient and any(turn.role == "assistant" for turn in turns)):
         branch, new = await node.conversations.continued(PRINCIPAL, turns, conversation_id)
     question = Question(turns=new, responder=responder, parameters=parameters, path=path)
     found = branch.conversation_id if branch else conversation_id

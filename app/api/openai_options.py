@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from app.errors import Invalid
 from responders.registry import Registry, UnknownResponder
 from responders.responder import LoadError
@@ -33,7 +31,7 @@ def read_options(
         responder = registry.get(registry.default if name is None else name)
     except (UnknownResponder, LoadError):
         return dict(given or {})  # whoever is to answer is looked for once more, and then missed
-    has = [field.encode_name for field in msgspec.structs.fields(responder.options)] if responder.options else []
+    has = responder.option_names
     if form is not None and FORMAT not in has:
         raise Invalid(f"{responder.name} answers in plain text only.", path)
     wanted = {**sampling, FORMAT: form} if form is not None else sampling

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
+import uuid
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
@@ -25,6 +28,15 @@ class Message(BaseModel):
 
 class Question(BaseModel):
     prompt: str
+    tokens: int = 200
+    per_second: float | None = None
+    burst: bool = False
+
+
+class Completion(BaseModel):
+    model: str
+    messages: list[dict[str, Any]]
+    stream: bool = False
     tokens: int = 200
     per_second: float | None = None
     burst: bool = False
@@ -65,3 +77,26 @@ async def chat(question: Question) -> EventSourceResponse:
             yield {"data": json.dumps({"text": token})}
 
     return EventSourceResponse(stream())
+
+
+@app.post("/v1/chat/completions")
+async def completions(asked: Completion) -> StreamingResponse:
+    head = {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": asked.model,
+    }
+
+    def chunk(delta: dict[str, str], reason: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
+
+    async def stream() -> AsyncGenerator[str, None]:
+        yield chunk({"role": "assistant", "content": ""})
+        async for token in speak(asked.tokens, asked.per_second, burst=asked.burst):
+            yield chunk({"content": token})
+        yield chunk({}, "stop")
+        yield "data: [DONE]\n\n"
+
+    return StreamingResponse(stream(), media_type="text/event-stream")

@@ -1,4 +1,5 @@
 // The source article's server, and beside it a chat that streams its tokens to whoever asks. Nothing is stored.
+import { randomUUID } from "node:crypto";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import express from "express";
 
@@ -52,6 +53,24 @@ app.post("/chat", async (request, response) => {
     response.write(`data: ${JSON.stringify({ text: token })}\n\n`);
   }
   response.end();
+});
+
+app.post("/v1/chat/completions", async (request, response) => {
+  const { model, tokens = 200, per_second, burst = false } = request.body;
+  const id = `chatcmpl-${randomUUID()}`;
+  const created = Math.floor(Date.now() / 1000);
+  const write = (delta, finish_reason = null) => {
+    const choices = [{ index: 0, delta, finish_reason }];
+    response.write(`data: ${JSON.stringify({ id, object: "chat.completion.chunk", created, model, choices })}\n\n`);
+  };
+  response.writeHead(200, STREAM);
+  write({ role: "assistant", content: "" });
+  for await (const token of speak(tokens, per_second, burst)) {
+    if (response.closed) return;
+    write({ content: token });
+  }
+  write({}, "stop");
+  response.end("data: [DONE]\n\n");
 });
 
 const server = app.listen(Number(process.env.PORT), "127.0.0.1");
