@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,15 +12,21 @@ from msgspec import Meta
 from app.api.node import Node, PathId, ThisNode
 from app.api.objects import one_of
 from app.api.openai_errors import request_id
-from app.api.openai_responses import open_response
+from app.api.openai_stored import open_response
 from app.api.requests import query, query_count
 from app.api.responses import json_response
 from app.codecs.openai_input import FunctionCallOutput, InputItem, InputMessage, input_items
-from app.codecs.openai_response import Echo, FunctionCall, OutputMessage, ReasoningItem, parse_response_id
+from app.codecs.openai_response import (
+    Echo,
+    FunctionCall,
+    OutputMessage,
+    ReasoningItem,
+    parse_item_id,
+    parse_response_id,
+)
 from app.errors import Invalid, NotFound
 from app.snapshots import PAGE_BYTES, history_of
 
-_ITEM_ID = re.compile("[a-z]+_([a-z2-7]{26})(?:_[0-9]{1,9})?")
 AnyItem = Annotated[
     dict[str, Any],
     Meta(extra_json_schema=one_of(InputMessage, OutputMessage, ReasoningItem, FunctionCall, FunctionCallOutput)),
@@ -68,8 +73,8 @@ async def _page(
     if backwards:
         ids.reverse()
     if after is not None:
-        found = _ITEM_ID.fullmatch(after)
-        if not found or found[1] not in ids:
+        found = parse_item_id(after)
+        if not found or found[0] != conversation_id or found[1] not in ids:
             raise Invalid("There is no such item.", "after")
         ids = ids[ids.index(found[1]) :]
     items: list[InputItem] = []
@@ -80,7 +85,7 @@ async def _page(
         if not whole:
             raise NotFound("There is no such response.")
         for message in whole.values():
-            told = list(input_items(message))
+            told = list(input_items(conversation_id, message))
             items += told[::-1] if backwards else told
         if after is not None:
             places = [place for place, item in enumerate(items) if item.id == after]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Any, Literal
 
@@ -16,12 +17,13 @@ from app.api.node import Node, PathId, ThisNode
 from app.api.openai_errors import request_id
 from app.api.openai_options import read_options
 from app.api.openai_response_body import NewResponse, read_tool_choice, read_tools
+from app.api.openai_stored import is_alone, open_response, resolve
 from app.api.requests import OPTIONS_BYTES, PRINCIPAL, query, query_count, read_body
 from app.api.responses import json_response
 from app.api.stream import Stream
 from app.branches import open_calls
-from app.codecs.openai_input import Input, read_input
-from app.codecs.openai_response import Echo, parse_response_id, show
+from app.codecs.openai_input import Input, is_reference, read_input
+from app.codecs.openai_response import Echo, show
 from app.codecs.openai_responses import ResponseEvents
 from app.engine.base import StoredReply
 from app.errors import Invalid, NotFound, StillRunning, TooLarge
@@ -53,27 +55,30 @@ async def create_response(request: Request[Any, Any, Any], node: ThisNode) -> AS
     linger = read_linger(request.headers.get("x-on-disconnect"), "linger")
     take = partial(_take, max_messages=node.settings.max_messages)
     (sent, given), key = await read_request(request, node, NewResponse, take)
-    if sent.background:
-        linger = None
+    if given is None:
+        given = await asyncio.to_thread(_take_input, await resolve(node, sent.input), node.settings.max_messages)
+    streams, background = bool(sent.stream), bool(sent.background)
     parameters = _parameters(node, sent)
     # Ahead of everything: nothing is accepted that could not be answered in the way that is asked for.
-    with nullcontext() if sent.background and not sent.stream else node.streams.place():
+    with nullcontext() if background and not streams else node.streams.place():
         try:
             asked, again = await _ask(node, sent, given, parameters, key)
         except Invalid as error:
             error.path = sent.name_of(error.path)
             raise
+        del sent, given  # what was sent may be long, and the end of the reply far
         conversation_id, reply_id = asked.conversation.id, asked.reply.id
         ids = {"x-conversation-id": conversation_id, "x-reply-id": reply_id}
         headers = {**ids, **request_id(), **({"Idempotency-Replayed": "true"} if again else {})}
         with accepted(ids):
             async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
-                if sent.stream:
+                if streams:
                     cursor = Cursor.parse(asked.cursor)
+                    after = cursor.seq if cursor else 0
                     events = ResponseEvents(conversation_id, reply_id, parameters)
-                    feed = DialectFeed(node, tail, reply_id, cursor.seq if cursor else 0, events, linger=linger)
+                    feed = DialectFeed(node, tail, reply_id, after, events, linger=None if background else linger)
                     return Stream(node.streams, feed, headers=headers)
-                if sent.background:
+                if background:
                     reply = await node.conversations.reply(tail, reply_id)
                 else:
                     reply = await await_reply(request, node, tail, reply_id, linger)
@@ -108,10 +113,9 @@ async def cancel_response(request: Request[Any, Any, Any], node: ThisNode, respo
 
 @delete("/v1/responses/{response_id:str}", status_code=200)
 async def delete_response(node: ThisNode, response_id: PathId) -> Response[bytes]:
-    """Delete a response, and with the only one of a conversation the conversation."""
+    """Delete a response, and with the last one of a conversation the conversation."""
     async with open_response(node, response_id) as (tail, stored):
-        replies = [id for id, message in history_of(tail).messages.items() if message.role == "assistant"]
-        if replies == [stored.reply.id]:
+        if await is_alone(node, tail, stored.reply.id):
             await node.conversations.delete(tail)
         else:
             await node.conversations.stop(tail, stored.reply.id)
@@ -120,39 +124,24 @@ async def delete_response(node: ThisNode, response_id: PathId) -> Response[bytes
         return json_response(DeletedResponse(response_id), headers=request_id())
 
 
-@asynccontextmanager
-async def open_response(node: Node, response_id: str) -> AsyncIterator[tuple[Tail, StoredReply]]:
-    """Hold the conversation of a response, and return it with the reply's row. Raises `NotFound`.
-
-    Any reply is a response, whichever door it came through; one that was not to be stored only while it runs.
-    """
-    missing = NotFound("There is no such response.")
-    ids = parse_response_id(response_id)
-    async with AsyncExitStack() as stack:
-        try:
-            tail = await stack.enter_async_context(node.conversations.open(PRINCIPAL, ids[0] if ids else ""))
-        except NotFound:
-            raise missing from None
-        stored = await node.log.engine.reply(*ids) if ids else None
-        if stored is None or Echo.of(stored.parameters).deleted:
-            raise missing
-        if tail.transient and not history_of(tail).messages[stored.reply.id].live:
-            raise missing
-        yield tail, stored
-
-
 # Asking
 
 
-def _take(sent: NewResponse, max_messages: int) -> tuple[NewResponse, Input]:
+def _take(sent: NewResponse, max_messages: int) -> tuple[NewResponse, Input | None]:
+    """Return what is sent with its input, or with None where that is not all there is to it."""
     sent.check()
-    given = read_input(sent.input)
-    turns = given.turns
-    if len(turns) > max_messages:
+    if any(map(is_reference, sent.input)):
+        return sent, None
+    return sent, _take_input(sent.input, max_messages)
+
+
+def _take_input(said: str | Sequence[Any], max_messages: int) -> Input:
+    given = read_input(said)
+    if len(given.turns) > max_messages:
         raise TooLarge(f"A conversation holds {max_messages} messages at most.")
-    if not turns or turns[-1].role == "assistant":
+    if not given.turns or given.turns[-1].role == "assistant":
         raise Invalid("It ends with a message that is to be answered, or with what a function gave.", "input")
-    return sent, given
+    return given
 
 
 def _parameters(node: Node, sent: NewResponse) -> Parameters:

@@ -64,8 +64,15 @@ class Input(NamedTuple):
     """The calls whose results are here while they themselves are not, by id, with the path of each."""
 
 
+def is_reference(item: object) -> bool:
+    """Whether an input item stands for another one that it has the id of."""
+    if not isinstance(item, dict):
+        return False
+    return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() <= {"type", "id"})
+
+
 def read_input(given: str | Sequence[Any]) -> Input:
-    """Return what an input says. Raises `Invalid`, with the path of what is wrong."""
+    """Return what an input without references says. Raises `Invalid`, with the path of what is wrong."""
     if isinstance(given, str):
         return Input((_turn("user", [Text(given)]),), {})
     turns: list[Turn] = []
@@ -82,17 +89,18 @@ def read_input(given: str | Sequence[Any]) -> Input:
     return Input(tuple(merged(turns)), answers)
 
 
-def input_items(message: Message) -> Iterator[InputItem]:
+def input_items(conversation_id: str, message: Message) -> Iterator[InputItem]:
     """Yield a message as items; those of a reply are its output."""
+    owner = conversation_id + message.id
     if isinstance(message, Reply):
-        yield from output_of(message)
+        yield from output_of(conversation_id, message)
     elif message.role == "tool":
         for place, part in enumerate(message.parts):
             if isinstance(part, ToolResult):
-                yield FunctionCallOutput(item_id("fco", message.id, place), part.call_id, part.result)
+                yield FunctionCallOutput(item_id("fco", owner, place), part.call_id, part.result)
     else:
         content = [InputImage(p.url) if isinstance(p, Image) else InputText(cast(Text, p).text) for p in message.parts]
-        yield InputMessage(f"msg_{message.id}", message.role, content)
+        yield InputMessage(item_id("msg", owner, 0), message.role, content)
 
 
 def _turn(role: Role, parts: Sequence[Part]) -> Turn:
@@ -118,8 +126,6 @@ def _read_item(item: object, at: str) -> Turn | None:
             summary = _objects(item.get("summary"), f"{at}.summary")
             thoughts = [Reasoning(_text(part, "text", f"{at}.summary[{n}]")) for n, part in enumerate(summary)]
             return _turn("assistant", thoughts) if thoughts else None
-        case "item_reference":
-            raise Invalid("Items are not kept by their ids: send the item itself, or `previous_response_id`.", at)
         case "message":
             raise Invalid("The field is missing.", f"{at}.role")
         case type:
@@ -163,8 +169,8 @@ def _read_output(output: object, at: str) -> str:
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 
-def _objects(value: object, at: str) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
+def _objects(value: object, at: str) -> Sequence[dict[str, Any]]:
+    if not isinstance(value, list | tuple):
         raise Invalid("It is a list of objects.", at)
     for place, item in enumerate(value):
         if not isinstance(item, dict):

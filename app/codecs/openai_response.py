@@ -19,6 +19,7 @@ ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "ca
 INTERRUPTED = "The server ended, or could not store, in the middle of the reply."
 
 _ID = re.compile("resp_([a-z2-7]{26})([a-z2-7]{26})")
+_ITEM_ID = re.compile("(?:msg|rs|fc|fco)_([a-z2-7]{26})([a-z2-7]{26})_[0-9]{1,9}")
 _NOTE = "response"
 _CHOICES = {"auto", "none", "required"}
 _INCOMPLETE: dict[str | None, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -151,9 +152,15 @@ def parse_response_id(text: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def item_id(prefix: str, reply_id: str, place: int) -> str:
-    """Return the id of an output item: the same however often a response is read."""
-    return f"{prefix}_{reply_id}_{place}"
+def item_id(prefix: str, owner: str, place: int) -> str:
+    """Return the id of an item: the same however often it is read; `owner` is a conversation's id and a message's."""
+    return f"{prefix}_{owner}_{place}"
+
+
+def parse_item_id(text: str) -> tuple[str, str] | None:
+    """Return the ids of the conversation and the message that an item is of, or None for what is no id of one."""
+    found = _ITEM_ID.fullmatch(text)
+    return (found[1], found[2]) if found else None
 
 
 def show(
@@ -176,7 +183,7 @@ def show(
         max_output_tokens=parameters.max_tokens,
         metadata=echo.metadata,
         model=reply.responder,
-        output=list(output_of(reply)) if output is None else output,
+        output=list(output_of(conversation_id, reply)) if output is None else output,
         parallel_tool_calls=echo.parallel_tool_calls,
         presence_penalty=echo.presence_penalty,
         previous_response_id=echo.previous_response_id,
@@ -195,27 +202,28 @@ def show(
     )
 
 
-def output_of(reply: Reply) -> Iterator[OutputItem]:
+def output_of(conversation_id: str, reply: Reply) -> Iterator[OutputItem]:
     """Yield the items of a reply as it stands.
 
     They are its texts and its reasoning, in order; at its end the calls that whoever asked is to run follow them. What
     the responder did with tools of its own is no output: a client would take such a call for one of its own.
     """
+    owner = conversation_id + reply.id
     said = [part for part in reply.parts if isinstance(part, Text | Reasoning)]
     for place, part in enumerate(said):
         status = last_status(reply) if part is reply.parts[-1] else "completed"
         if isinstance(part, Text):
-            yield OutputMessage(item_id("msg", reply.id, place), status, (OutputText(part.text),))
+            yield OutputMessage(item_id("msg", owner, place), status, (OutputText(part.text),))
         else:
-            yield ReasoningItem(item_id("rs", reply.id, place), status, (SummaryText(part.text),))
+            yield ReasoningItem(item_id("rs", owner, place), status, (SummaryText(part.text),))
     if not reply.live:
         for place, call in enumerate(open_calls(reply.parts), start=len(said)):
-            yield function_call(reply.id, place, call)
+            yield function_call(owner, place, call)
 
 
-def function_call(reply_id: str, place: int, call: ToolCall) -> FunctionCall:
+def function_call(owner: str, place: int, call: ToolCall) -> FunctionCall:
     """Return a call of a tool as an item."""
-    return FunctionCall(item_id("fc", reply_id, place), call.call_id, call.name, call.arguments, "completed")
+    return FunctionCall(item_id("fc", owner, place), call.call_id, call.name, call.arguments, "completed")
 
 
 def last_status(reply: Reply) -> ItemStatus:

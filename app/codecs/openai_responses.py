@@ -78,8 +78,8 @@ class _Open:
 
     __slots__ = ("delta", "kind", "place", "text", "where")
 
-    def __init__(self, kind: _Kind, reply_id: str, place: int) -> None:
-        id = item_id(kind.prefix, reply_id, place)
+    def __init__(self, kind: _Kind, owner: str, place: int) -> None:
+        id = item_id(kind.prefix, owner, place)
         self.kind = kind
         self.place = place
         self.where = {"item_id": id, "output_index": place, kind.place: 0}
@@ -106,6 +106,7 @@ class ResponseEvents:
         self.ended = False
         self._conversation_id = conversation_id
         self._reply_id = reply_id
+        self._owner = conversation_id + reply_id
         self._parameters = parameters
         self._after = after
         self._next = 0
@@ -165,7 +166,7 @@ class ResponseEvents:
     def _begin(self, kind: _Kind, part: int) -> None:
         self._close("completed")
         self._part = part
-        self._open = begun = _Open(kind, self._reply_id, len(self._items))
+        self._open = begun = _Open(kind, self._owner, len(self._items))
         self._tell("response.output_item.added", output_index=begun.place, item=begun.item("in_progress"))
         self._tell(f"{kind.part_event}.added", **begun.where, part=kind.part(""))
 
@@ -203,7 +204,7 @@ class ResponseEvents:
         )
         self._close(last_status(reply))
         for call in open_calls(self._tools):
-            self._call(function_call(self._reply_id, len(self._items), call))
+            self._call(function_call(self._owner, len(self._items), call))
         response = self._response()
         if response.status == "failed":
             # Flat: OpenAI's own library raises at any event that has a field `error`.

@@ -76,7 +76,10 @@ async def test_a_replay_is_the_same_bytes(server: WatchedServer):
         ({"input": " \n"}, "input"),
         ({"input": [{"role": "assistant", "content": "Hi"}]}, "input"),
         ({"input": ["Hi"]}, "input[0]"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
+        ({"input": [{"type": "item_reference", "id": f"msg_{52 * 'a'}_0"}]}, "input[0].id"),
+        ({"input": [{"type": "item_reference"}]}, "input[0].id"),
+        ({"input": [{}]}, "input[0].id"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input[0].call_id"),
         ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0].type"),
         ({"no_such_field": 1}, "no_such_field"),
@@ -137,6 +140,13 @@ async def test_an_unknown_model_or_conversation_is_not_found(server: WatchedServ
     check_refusal(await server.post(PATH, {**ECHO, "input": "Hello", "conversation": "nobody"}), 404)
 
 
+async def test_the_default_responder_is_the_first_model(server: WatchedServer):
+    models = (await server.get("/v1/models")).json()
+
+    assert [model["id"] for model in models["data"]][:2] == ["mock", "echo"]
+    assert (await server.get("/v1/models/echo")).json() == models["data"][1]
+
+
 async def test_a_message_is_no_response(server: WatchedServer):
     asked = await server.ask(responder="echo")
     await server.ended(asked)
@@ -158,7 +168,7 @@ async def test_a_message_is_no_response(server: WatchedServer):
         ("/input_items?limit=101", "limit"),
         ("/input_items?order=up", "order"),
         ("/input_items?after=msg_1", "after"),
-        (f"/input_items?after=msg_{26 * 'a'}", "after"),
+        (f"/input_items?after=msg_{52 * 'a'}_0", "after"),
     ],
 )
 async def test_a_wrong_query_is_named(server: WatchedServer, query: str, param: str):
@@ -171,7 +181,7 @@ async def test_an_item_that_its_message_does_not_have_is_no_place_to_go_on_from(
     response = await create(server)
     page = (await server.get(f"{PATH}/{response['id']}/input_items")).json()
 
-    answer = await server.get(f"{PATH}/{response['id']}/input_items?after={page['last_id']}_7")
+    answer = await server.get(f"{PATH}/{response['id']}/input_items?after={page['last_id']}7")
 
     check_refusal(answer, 400, "after")
     rest = (await server.get(f"{PATH}/{response['id']}/input_items?after={page['last_id']}")).json()
@@ -236,6 +246,7 @@ async def test_one_in_the_background_goes_on_whoever_hangs_up(server: WatchedSer
     await stopped(server, later.headers["x-conversation-id"])  # who has hung up before was noticed before
     id = "resp_" + stream.headers["x-conversation-id"] + stream.headers["x-reply-id"]
 
+    assert (await server.get(f"{PATH}/{id}")).json()["status"] == "in_progress"
     async with await server.listen(f"{PATH}/{id}?stream=true&starting_after={delta['sequence_number']}") as again:
         await server.post(f"{PATH}/{id}/cancel")
         ending = await until(again, "response.incomplete")
@@ -287,6 +298,23 @@ async def test_what_is_queued_natively_is_queued_here(server: WatchedServer):
 
     assert (shown["status"], created["response"]["status"]) == ("queued", "in_progress")
     assert done["response"]["output"][0]["content"][0]["text"] == "And then?"
+
+
+async def test_a_reply_that_was_imported_is_followed_like_any_other(server: WatchedServer):
+    first = await create(server, "One")
+    second = await create(server, "Two three", previous_response_id=first["id"])
+    messages = (await server.get(f"/conversations/{second['conversation']['id']}/messages")).json()["messages"]
+    body = {"conversation": {"title": "Moved"}, "messages": messages}
+    moved = (await server.post("/conversations/import", body)).json()["conversation"]
+
+    async with await server.listen(f"{PATH}/resp_{moved['id']}{moved['head']}?stream=true") as stream:
+        done = await until(stream, "response.completed")
+    shown = (await server.get(f"{PATH}/resp_{moved['id']}{moved['head']}")).json()
+
+    assert done["response"] == shown
+    assert [item["content"] for item in shown["output"]] == [item["content"] for item in second["output"]]
+    items = (await server.get(f"{PATH}/{shown['id']}/input_items?order=asc")).json()["data"]
+    assert [item["content"][0]["text"] for item in items] == ["One", "One", "Two three"]
 
 
 async def test_a_conflict_says_not_to_try_again(server: WatchedServer):

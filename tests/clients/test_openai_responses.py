@@ -186,6 +186,21 @@ async def test_a_client_that_keeps_the_history_itself_goes_on_in_the_stored_bran
     assert [role for role, _ in given(last)["told"]] == ["user", "assistant", "tool", "assistant", "user"]
 
 
+async def test_items_may_be_named_by_their_ids_in_place_of_sending_them_again(client: AsyncOpenAI):
+    asked = await client.responses.create(input="call", tools=[WEATHER])
+    references: list[Any] = [{"type": "item_reference", "id": item.id} for item in asked.output]
+    output: Any = {"type": "function_call_output", "call_id": "call_weather", "output": "dry"}
+
+    answer = await client.responses.create(input=[{"role": "user", "content": "call"}, *references, output])
+
+    assert answer.output_text == "It is dry."
+    assert answer.conversation.id == asked.conversation.id
+    await client.responses.delete(asked.id)
+    with pytest.raises(openai.BadRequestError) as refusal:
+        await client.responses.create(input=[references[0], {"role": "user", "content": "And?"}])
+    assert refusal.value.param == "input[0].id"
+
+
 async def test_what_is_not_to_be_stored_is_answered_and_gone(server: Server, client: AsyncOpenAI):
     before = (await server.get("/conversations")).json()
     one = await client.responses.create(input="one", store=False)
@@ -252,8 +267,15 @@ async def test_a_failure_is_told_and_read_again(client: AsyncOpenAI):
 
 
 async def test_input_items_are_read_page_by_page(client: AsyncOpenAI):
-    items: list[Any] = [{"role": "user", "content": f"m{number}"} for number in range(5)]
-    items[1] = {"role": "assistant", "content": "said"}
+    call = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": "grey"}
+    items: list[Any] = [
+        {"role": "user", "content": "m0"},
+        {"role": "assistant", "content": "said"},
+        call,
+        output,
+        {"role": "user", "content": "m1"},
+    ]
     response = await client.responses.create(input=items)
 
     found: dict[str, list[Any]] = {}
@@ -263,7 +285,9 @@ async def test_input_items_are_read_page_by_page(client: AsyncOpenAI):
 
     for item in found["asc"]:
         check_item(item)
-    assert [item["content"][0]["text"] for item in found["asc"]] == ["m0", "said", "m2", "m3", "m4"]
+    assert [item["type"] for item in found["asc"]] == [item.get("type", "message") for item in items]
+    texts = [item["content"][0]["text"] for item in found["asc"] if "content" in item]
+    assert texts == ["m0", "said", "m1"]
     assert found["desc"] == found["asc"][::-1]
     following = await client.responses.create(input="And?", previous_response_id=response.id)
     (item,) = (await client.responses.input_items.list(following.id)).data
@@ -281,9 +305,11 @@ async def test_a_deleted_response_is_gone_and_the_others_stay(server: Server, cl
             await gone(one.id)
     assert (await client.responses.retrieve(two.id)).to_dict() == two.to_dict()
     assert (await server.get(native(one))).status_code == 200  # it is a message of a conversation that goes on
+    await client.responses.delete(two.id)
+    assert (await server.get(native(one))).status_code == 404
 
 
-async def test_with_its_only_response_a_conversation_is_deleted(server: Server, client: AsyncOpenAI):
+async def test_a_response_that_runs_is_stopped_and_deleted(server: Server, client: AsyncOpenAI):
     response = await client.responses.create(input="hang", background=True)
 
     await client.responses.delete(response.id)

@@ -89,7 +89,7 @@ def test_input_items_have_their_types():
     ]
     messages, _ = tell(read_input(items).turns, None, AT)
 
-    told_items = [plain(item) for message in messages for item in input_items(message)]
+    told_items = [plain(item) for message in messages for item in input_items("talk", message)]
 
     assert len(told_items) == len(items)
     for item in told_items:

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from app.branches import digests, merged
-from app.codecs.openai_input import input_items, read_input
+from app.codecs.openai_input import input_items, is_reference, read_input
 from app.errors import Invalid
+from app.ids import new_id
 from app.messages import Message, Reply
 from app.turns import tell
 from responders.base import Image, Reasoning, Text, ToolCall, ToolResult, Turn
@@ -107,7 +108,6 @@ def test_a_result_of_a_call_that_is_not_in_the_input_is_noted_with_its_path():
         (user([{"type": "input_image", "file_id": "f"}]), "input[1].content[0].file_id"),
         (user([{"type": "input_image"}]), "input[1].content[0].image_url"),
         ({"role": "system", "content": [{"type": "input_image", "image_url": "x"}]}, "input[1].content[0].type"),
-        ({"type": "item_reference", "id": "msg_1"}, "input[1]"),
         ({"type": "function_call", "call_id": "c", "name": "find"}, "input[1].arguments"),
         ({"type": "function_call_output", "call_id": "c"}, "input[1].output"),
         ({**OUTPUT, "output": [{"type": "input_image", "image_url": "x"}]}, "input[1].output[0].type"),
@@ -127,7 +127,7 @@ def test_a_history_that_was_read_from_items_is_told_in_items_that_read_the_same(
     turns = read_input(items).turns
 
     messages, _ = tell(turns, None, NOW)
-    told = [json.loads(msgspec.json.encode(item)) for message in messages for item in input_items(message)]
+    told = [json.loads(msgspec.json.encode(item)) for message in messages for item in input_items(new_id(), message)]
 
     assert read_input(told) == (turns, {})
     assert digests(merged(turns)) == digests(merged([Turn(m.role, m.parts, m.text) for m in messages]))
@@ -142,11 +142,26 @@ def test_a_history_that_was_read_from_items_is_told_in_items_that_read_the_same(
     assert len({item["id"] for item in told}) == len(told)
 
 
+@pytest.mark.parametrize(
+    ("item", "is_one"),
+    [
+        ({"type": "item_reference", "id": "msg_1"}, True),
+        ({"type": None, "id": "msg_1"}, True),
+        ({"id": "msg_1"}, True),
+        ({"id": "msg_1", "role": "user", "content": "Hi"}, False),
+        ({**CALL, "id": "fc_1"}, False),
+        ("msg_1", False),
+    ],
+)
+def test_a_reference_is_told_from_an_item(item: Any, is_one: bool):
+    assert is_reference(item) == is_one
+
+
 def test_a_reply_is_told_as_its_output():
     (message,) = tell((Turn("assistant", (Text("Hi"),), "Hi"),), None, NOW)[0]
     assert isinstance(message, Reply)
 
-    (item,) = input_items(message)
+    (item,) = input_items(new_id(), message)
 
     assert json.loads(msgspec.json.encode(item))["content"] == [
         {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}
@@ -156,4 +171,4 @@ def test_a_reply_is_told_as_its_output():
 def test_an_empty_message_has_no_content():
     message = Message(id="m", role="user", parent=None, parts=(), text="", status="completed", created_at=NOW)
 
-    assert [item.content for item in input_items(message)] == [[]]
+    assert [item.content for item in input_items(new_id(), message)] == [[]]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.codecs.openai_response import Echo, output_of, parse_response_id, response_id, show
+from app.codecs.openai_response import Echo, item_id, output_of, parse_item_id, parse_response_id, response_id, show
 from app.codecs.openai_responses import DONE, ResponseEvents
 from app.events import Record
 from app.ids import new_id
@@ -108,7 +108,7 @@ def assert_sound(records: list[Record], reply_id: str = "reply") -> None:
 
     reply = replied(records, reply_id)
     assert client.response == plain(show("talk", reply, BACKGROUND))
-    assert client.items == client.response["output"] == plain(list(output_of(reply)))
+    assert client.items == client.response["output"] == plain(list(output_of("talk", reply)))
     texts = [part["text"] for item in client.items for part in item.get("content", [])]
     assert "".join(texts) == reply.text
 
@@ -186,11 +186,11 @@ def test_thinking_is_told_as_a_summary_which_all_clients_read_alike():
     thought, said = frames[-1]["response"]["output"]
     assert thought == {
         "type": "reasoning",
-        "id": "rs_reply_0",
+        "id": "rs_talkreply_0",
         "status": "completed",
         "summary": [{"type": "summary_text", "text": "Well"}],
     }
-    assert (said["id"], said["content"][0]["text"]) == ("msg_reply_1", "Yes")
+    assert (said["id"], said["content"][0]["text"]) == ("msg_talkreply_1", "Yes")
 
 
 def test_a_call_for_the_client_comes_when_it_is_sure_that_nobody_else_runs_it():
@@ -206,7 +206,7 @@ def test_a_call_for_the_client_comes_when_it_is_sure_that_nobody_else_runs_it():
     assert frames[-1]["response"]["output"][1:] == [
         {
             "type": "function_call",
-            "id": "fc_reply_1",
+            "id": "fc_talkreply_1",
             "call_id": "a",
             "name": "find",
             "arguments": CALL.arguments,
@@ -311,3 +311,12 @@ def test_an_id_leads_to_its_conversation_and_reply_and_nothing_else_is_one():
     assert parse_response_id(id) == (conversation_id, reply_id)
     for wrong in ("", "resp_", id[:-1], id + "a", id.upper(), f"x{id}", id.replace("resp_", "chat_"), id[:-1] + "\n"):
         assert parse_response_id(wrong) is None
+
+
+def test_an_id_of_an_item_leads_to_its_message_and_nothing_else_is_one():
+    conversation_id, reply_id = new_id(), new_id()
+    id = item_id("msg", conversation_id + reply_id, 3)
+
+    assert parse_item_id(id) == (conversation_id, reply_id)
+    for wrong in ("", "msg_1", id[:-2], id + "x", id.upper(), f"x{id}", id.replace("msg_", "resp_"), id + "\n"):
+        assert parse_item_id(wrong) is None
