@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from app.api.socket_wire import SOCKET_PATH
+from app.api.transport_socket import TransportSocket
 from app.api.wire import EXTRA_HEADERS, TAKE_OVER, TransportWire
 
 
@@ -21,7 +23,14 @@ class HandoverProtocol(HttpToolsProtocol):
     A stream may last for days: what parses requests and runs applications is let go of meanwhile.
     """
 
+    handshake = False
+    """Whether the request opens a WebSocket, which one path takes; everywhere else it is an ordinary request."""
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self.handshake and cycle.scope["path"] == SOCKET_PATH:
+            scope = cast("dict[str, Any]", cycle.scope)
+            scope |= {"type": "websocket", "scheme": "ws", "subprotocols": []}
+        self.handshake = False
         cycle.scope["extensions"] = {TAKE_OVER: partial(self._hand_over, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
@@ -43,7 +52,8 @@ class HandoverProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         self.connections.discard(self)
         extensions: Mapping[str, Any] = cycle.scope["extensions"]
-        return TransportWire(
+        kind = TransportSocket if str(cycle.scope["type"]) == "websocket" else TransportWire
+        return kind(
             self.transport,
             self.server_state,
             chunked=cycle.scope["http_version"] == "1.1",

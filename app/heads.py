@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from app.api.problems import RETRY_AFTER, encode_problem
 
@@ -47,6 +50,15 @@ def check_head(version: str, target: bytes, headers: list[Header]) -> bytes:
     if not target.startswith(b"/") or b"#" in target:
         raise Refused(*NO_PATH)
     return target
+
+
+def is_handshake(method: bytes, version: bytes, headers: list[Header]) -> bool:
+    """Whether a request opens a WebSocket (RFC 6455, 4.2.1), and brings nothing else."""
+    if any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers):
+        return False
+    given = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    request = Request("/", given, method.decode(), f"HTTP/{version.decode()}")
+    return ServerProtocol().accept(request).status_code == HTTPStatus.SWITCHING_PROTOCOLS
 
 
 def find_end(before: bytes, data: bytes, start: int) -> int:

@@ -24,6 +24,7 @@ from app.api import (
     page,
     streams,
     ui_chat,
+    websocket,
 )
 from app.api.node import Node
 from app.api.origins import Origins
@@ -93,6 +94,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             openai_input_items.list_input_items,
             openai_models.list_models,
             openai_models.retrieve_model,
+            websocket.open_socket,
             *page.page_routes(),
             about.list_responders,
             about.list_limits,

@@ -11,14 +11,12 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from app.api.wire import TransportWire
-from app.heads import MAX_HEAD_BYTES, NO_PATH, TOO_LARGE, Refused, check_head, find_end, write_problem
+from app.api.wire import SLOWEST_BODY, TransportWire
+from app.heads import MAX_HEAD_BYTES, NO_PATH, TOO_LARGE, Refused, check_head, find_end, is_handshake, write_problem
 from app.outgoing import OutgoingProtocol
 
 MAX_AHEAD_BYTES = 64 * 1024
 """How much of the requests behind the one that is being answered is read ahead."""
-SLOWEST_BODY = 16 * 1024
-"""How many bytes of a body have to come in a second, after the first ten."""
 MAX_REFUSING = 100
 """How many connections over the limit are told so; more are cut without a word."""
 MAX_PIECES = 1000
@@ -154,6 +152,7 @@ class Protocol(OutgoingProtocol):
         if method == b"CONNECT":
             self._refuse(*NO_PATH)
             return
+        self.handshake = is_handshake(method, version, self.headers)
         lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.feed_data(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines)))

@@ -7,7 +7,7 @@ A page of any site can make its reader's browser send requests to this server. B
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from app.api.handshakes import refusing
 from app.api.openai_errors import is_openai, request_id, restate
 from app.api.problems import encode_problem
 from app.api.wire import EXTRA_HEADERS
@@ -25,6 +26,8 @@ Header = tuple[bytes, bytes]
 _HOST = re.compile(rb"([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _LOOKED_AT = frozenset((b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"))
+_SCHEMES = {"ws": "http", "wss": "https"}
+"""The schemes of WebSockets, and those of the pages that open them."""
 _EXPOSED = b"Location, Retry-After, Idempotency-Replayed, x-conversation-id, x-reply-id"
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
@@ -44,30 +47,25 @@ class Origins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != ScopeType.HTTP:
-            return await self._app(scope, receive, send)
+        refuse = partial(_refuse, refusing(scope, send), scope["path"])
         found = [header for header in scope["headers"] if header[0] in _LOOKED_AT]
         hosts = [value for name, value in found if name == b"host"]
         if len(hosts) != 1 or not self._goes_by(hosts[0][:300]):
-            return await _refuse(
-                send, scope["path"], HTTPStatus.BAD_REQUEST, "The Host header names another server than this one."
-            )
+            return await refuse(HTTPStatus.BAD_REQUEST, "The Host header names another server than this one.")
         if "//" in scope["path"]:
-            return await _refuse(send, scope["path"], HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+            return await refuse(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
         if len(found) == 1:
             return await self._app(scope, receive, send)
         origins = [value for name, value in found if name == b"origin"]
-        own = b"%b://%b" % (scope["scheme"].encode(), hosts[0].lower())
+        own = b"%b://%b" % (_SCHEMES.get(scope["scheme"], scope["scheme"]).encode(), hosts[0].lower())
         if origins in ([], [own]):
-            if not origins and _comes_from_elsewhere(scope["method"], dict(found)):
-                return await _refuse(
-                    send, scope["path"], HTTPStatus.FORBIDDEN, "Pages of other sites may not load this."
-                )
+            if not origins and _comes_from_elsewhere(_method(scope), dict(found)):
+                return await refuse(HTTPStatus.FORBIDDEN, "Pages of other sites may not load this.")
             return await self._app(scope, receive, send)
         if len(origins) > 1 or origins[0] not in self._origins:
-            return await _refuse(
-                send, scope["path"], HTTPStatus.FORBIDDEN, "Pages of this origin may not call this server."
-            )
+            return await refuse(HTTPStatus.FORBIDDEN, "Pages of this origin may not call this server.")
+        if scope["type"] == ScopeType.WEBSOCKET:
+            return await self._app(scope, receive, send)
         return await self._share(scope, receive, send, origins[0])
 
     async def _share(self, scope: HTTPScope, receive: Receive, send: Send, origin: bytes) -> None:
@@ -106,6 +104,10 @@ def allowed_hosts(settings: Settings) -> frozenset[bytes]:
 
 def _listed(text: str) -> frozenset[bytes]:
     return frozenset(item.strip().lower().encode() for item in text.split(",") if item.strip())
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["type"] == ScopeType.HTTP else "GET"
 
 
 def _comes_from_elsewhere(method: str, headers: dict[bytes, bytes]) -> bool:

@@ -45,6 +45,7 @@ _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UPGRADE_REQUIRED: "This path takes the handshake of a WebSocket, of version 13 and without a body.",
 }
 
 
@@ -92,6 +93,15 @@ def _from_anything(error: Exception) -> ProblemDetailsException:
 def _headers(error: Exception) -> dict[str, str]:
     """Return what the answer is to say beside the error: of HTTP itself, or that a reply was accepted before it."""
     return dict(getattr(error, "headers", None) or {})
+
+
+def tell(error: Exception) -> dict[str, Any]:
+    """Return what is told of an error where it is no answer of HTTP: `problem`, and `retry_after` in seconds."""
+    problem = _from_domain(error) if isinstance(error, TickertapeError) else _from_anything(error)
+    told = {"type": problem.type_, "title": problem.title, "status": problem.status_code, "detail": problem.detail}
+    more = problem.extra if isinstance(problem.extra, dict) else {}
+    after = (problem.headers or {}).get("Retry-After")
+    return {"problem": {**told, **more}, **({"retry_after": int(after)} if after else {})}
 
 
 def encode_problem(status: HTTPStatus, detail: str) -> bytes:

@@ -49,10 +49,17 @@ async def read_json(request: Request[Any, Any, Any], type: type[T], limit: int, 
 
     Raises `TooLarge`, `Unsupported`, `Malformed` and `Invalid`.
     """
-    body = await read_body(request, limit, optional=optional)
+    return convert(await parse(await read_body(request, limit, optional=optional)), type)
+
+
+async def parse(body: bytes) -> Any:
+    """Return the JSON of a body; a large one is read in a thread, so that nobody's tokens wait. Raises `Malformed`."""
+    return _parse(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_parse, body)
+
+
+def convert(value: Any, type: type[T]) -> T:
+    """Return JSON as `type`. Raises `Invalid`."""
     try:
-        # A large body is read in a thread, so that nobody's tokens wait for it.
-        value = _parse(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(_parse, body)
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
@@ -107,11 +114,16 @@ async def idempotency_key(request: Request[Any, Any, Any]) -> Key | None:
     given = request.headers.getall("idempotency-key", [])
     if not given:
         return None
-    key = given[0]
-    if len(given) > 1 or not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+    key = given[0] if len(given) == 1 else ""
+    return await make_key(request.method, request.scope["path"], key, await request.body())
+
+
+async def make_key(method: str, path: str, key: str, body: bytes) -> Key:
+    """Return the key of what is to be done once. Raises `Malformed`."""
+    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise Malformed("An Idempotency-Key is sent once and has 1 to 255 printable ASCII characters.")
-    asked = (PRINCIPAL, request.method, request.scope["path"], key, await request.body())
-    return Key.of(*asked) if len(asked[-1]) <= _AT_ONCE else await asyncio.to_thread(Key.of, *asked)
+    asked = (PRINCIPAL, method, path, key, body)
+    return Key.of(*asked) if len(body) <= _AT_ONCE else await asyncio.to_thread(Key.of, *asked)
 
 
 def query(request: Request[Any, Any, Any], name: str) -> str | None:

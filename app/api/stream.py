@@ -111,7 +111,7 @@ class Stream:
         take_over = extensions.get(TAKE_OVER)
         if not take_over:
             try:
-                self.wire = wire = ServerWire(receive, send)
+                self.wire = wire = self._plain_wire(receive, send)
                 await wire.run(self._run())
             finally:
                 self._close()
@@ -121,6 +121,9 @@ class Stream:
             taken.run(self._run()).add_done_callback(self._close)
         else:
             self._close()
+
+    def _plain_wire(self, receive: Receive, send: Send) -> ServerWire:
+        return ServerWire(receive, send)
 
     def _close(self, *_: Any) -> None:
         for feed in tuple(self.feeds):
@@ -135,9 +138,7 @@ class Stream:
         self._streams.open -= 1
 
     async def _run(self) -> None:
-        given = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
-        content_type = (b"content-type", self.feeds[0].content_type.encode())
-        await self.wire.start(self._status, [content_type, *_HEADERS, *given])
+        await self._start()
         try:
             if self._overloaded:
                 await self._say_bye(dict.fromkeys(self.feeds, "overloaded"))
@@ -150,10 +151,18 @@ class Stream:
             await self.wire.abort()  # or it would stay open, and silent
         await self.wire.end()
 
+    async def _start(self) -> None:
+        given = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+        content_type = (b"content-type", self.feeds[0].content_type.encode())
+        await self.wire.start(self._status, [content_type, *_HEADERS, *given])
+
+    def _watch(self, feed: Feed) -> None:
+        self._watches[feed] = watch = Watch(self, feed)
+        feed.listeners[watch] = None
+
     async def _listen(self) -> None:
         for feed in self.feeds:
-            self._watches[feed] = watch = Watch(self, feed)
-            feed.listeners[watch] = None
+            self._watch(feed)
         try:
             await self._follow()
         except (NotFound, NotStoring):
@@ -164,30 +173,33 @@ class Stream:
         loop = asyncio.get_running_loop()
         ping_at = loop.time() + PING_SECONDS
         await self.wire.write(b"".join([await feed.opening() for feed in self.feeds]))
-        over: dict[Feed, Farewell] = {}
         while self.feeds:
             self.woken.clear()  # before every look: a wake-up from here on is not lost
             if loop.time() >= ping_at:
                 await self.wire.write(b"".join([feed.ping() for feed in self.feeds]))
                 ping_at = loop.time() + PING_SECONDS
-            over.clear()
-            at_rest = True
-            for feed in self.feeds:
-                if (pieces := await feed.poll()) is not None:
-                    at_rest = False
-                    for piece in pieces:
-                        await self.wire.write(piece)
-                # Nothing awaits between the read that found the head and this look, so nothing can be left unsent.
-                elif reason := feed.farewell():
-                    over[feed] = reason
-            # Streams that drain stay as long as another one on their connection does.
-            if len(over) < len(self.feeds):
-                over = {feed: reason for feed, reason in over.items() if reason != "drain"}
-            await self._say_bye(over)
-            for feed in over:
-                self._leave(feed)
-            if self.feeds and at_rest:
+            if await self._look() and self.feeds:
                 await self._rest(ping_at)
+
+    async def _look(self) -> bool:
+        """Send what is next on each stream, and let go of those that are over; says whether that was nothing."""
+        over: dict[Feed, Farewell] = {}
+        at_rest = True
+        for feed in self.feeds:
+            if (pieces := await feed.poll()) is not None:
+                at_rest = False
+                for piece in pieces:
+                    await self.wire.write(piece)
+            # Nothing awaits between the read that found the head and this look, so nothing can be left unsent.
+            elif reason := feed.farewell():
+                over[feed] = reason
+        # Streams that drain stay as long as another one on their connection does.
+        if len(over) < len(self.feeds):
+            over = {feed: reason for feed, reason in over.items() if reason != "drain"}
+        await self._say_bye(over)
+        for feed in over:
+            self._leave(feed)
+        return at_rest
 
     async def _say_bye(self, over: Mapping[Feed, Farewell]) -> None:
         await self.wire.write(b"".join([feed.bye(reason) for feed, reason in over.items()]))

@@ -18,6 +18,8 @@ STALL_SECONDS = 30.0
 """A peer that takes no byte for so long is gone, or pretends to be there."""
 MAX_BEHIND_BYTES = 64 * 1024
 """How much a client may send behind the request that it has a stream for; nobody reads it."""
+SLOWEST_BODY = 16 * 1024
+"""How many bytes of a body, or of a message, have to come in a second, after the first ten."""
 TAKE_OVER = "tickertape.take_over"
 """The ASGI extension by which our server hands a connection over: call it for a wire, None when it is gone."""
 EXTRA_HEADERS = "tickertape.headers"
@@ -135,7 +137,7 @@ class TransportWire(asyncio.Protocol):
                     await room.wait()
             except TimeoutError:
                 if count_unsent(self._transport) >= unsent:
-                    await self.abort()
+                    await TransportWire.abort(self)  # who takes nothing takes no word of an end, either
 
     # What the transport calls
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.api.chat_requests import ChatRequest, parameters_of
-from app.errors import Invalid
+from app.api.chat_requests import ChatRequest, parameters_of, read_chat
+from app.api.requests import _take_structs
+from app.branches import digests, merged
+from app.errors import Invalid, TickertapeError
 from responders.base import Tool
 from responders.registry import Registry
 from responders.responder import Responder
+from tests.support.properties import PROPERTY
 
 
 class Sampler:
@@ -84,3 +90,44 @@ def test_a_tool_that_has_the_name_of_a_choice_is_not_chosen(name: str):
 
     with pytest.raises(Invalid):
         parameters_of(request(tools=tools, tool_choice={"type": "function", "function": {"name": name}}), REGISTRY)
+
+
+CALLED = {"id": "c", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+SCRAPS = st.recursive(
+    st.sampled_from([None, True, 0, 1, -1, 1.5, 2**70, "", "x", "auto", "text", "function", "\0", "\u2028"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "text", "function", "name", "url", "image_url"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant", "tool", "function"])},
+    optional={
+        "content": st.text(max_size=5) | st.just([{"type": "text", "text": "x"}]) | SCRAPS,
+        "tool_calls": st.just([CALLED]) | SCRAPS,
+        "tool_call_id": st.just("c") | SCRAPS,
+        "refusal": SCRAPS,
+        "reasoning_content": SCRAPS,
+    },
+)
+
+
+@PROPERTY
+@given(
+    st.lists(MESSAGES, max_size=4),
+    st.dictionaries(st.sampled_from(ChatRequest.__struct_fields__[1:]), SCRAPS, max_size=2),
+)
+def test_whatever_is_sent_is_taken_or_refused_with_a_sentence(messages: list[Any], fields: dict[str, Any]):
+    body = json.dumps({"messages": [*messages, {"role": "user", "content": "Hi"}], **fields}).encode()
+
+    refusal = "."
+    try:
+        sent, turns = _take_structs(body, ChatRequest, lambda taken: read_chat(taken, 1000))
+        parameters, _ = parameters_of(sent, REGISTRY)
+    except TickertapeError as error:
+        refusal = str(error)
+    else:
+        assert digests(merged(turns))
+        assert msgspec.json.encode(parameters)
+    assert refusal.endswith(".")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from app import cli, outgoing, protocol, server
+from app.api import dialects, transport_socket, wire
 
 PATIENCE = 0.5
 """What takes ten seconds elsewhere."""
@@ -20,8 +21,11 @@ if __name__ == "__main__":
     protocol.Protocol.STALL_SECONDS = STALL
     outgoing.MAX_UNREAD = UNREAD
     outgoing.PATIENCE_SECONDS = 0
-    protocol.SLOWEST_BODY = 1000
+    transport_socket.TransportSocket.MESSAGE_SECONDS = PATIENCE
+    wire.STALL_SECONDS = STALL
+    protocol.SLOWEST_BODY = transport_socket.SLOWEST_BODY = 1000
     protocol.MAX_REFUSING = REFUSING
+    dialects.LINGER["linger"] = 2 * PATIENCE
     server.SPARE_CONNECTIONS = SPARE
     sys.argv = ["tickertape", "serve"]
     cli.main()

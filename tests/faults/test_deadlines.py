@@ -14,6 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.api import chats
 from tests.api.answers import check_problem
 from tests.api.bystanders import Control
 from tests.api.raw import Raw
@@ -280,3 +281,24 @@ async def test_as_many_files_may_be_open_as_the_system_allows(control: Control) 
     soft, hard = resource.prlimit(control.server.pid, resource.RLIMIT_NOFILE)
 
     assert soft == hard
+
+
+async def test_an_abandoned_completion_is_stopped_unless_somebody_reads_it(control: Control) -> None:
+    server = control.server
+
+    async def abandon() -> str:
+        async with await chats.pour(server, "Say one word", **chats.ONE_TOKEN) as stream:
+            await stream.next()
+        return stream.headers["x-conversation-id"]
+
+    missed, read = await abandon(), await abandon()
+    async with await server.listen(f"/conversations/{read}/events") as reader:
+        await reader.next()
+        later = await abandon()
+
+        await chats.stopped(server, later)
+
+        left = {each["id"]: each["running"] for each in await server.state()}
+        assert (left[missed], left[later]) == ([], [])
+        (goes_on,) = left[read]
+        await server.post(f"/conversations/{read}/replies/{goes_on}/stop")
