@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from openai import AsyncOpenAI
 
+from tests.api.sockets import Socket
 from tests.support.server import JSON, Server
 from tests.support.sse import EventStream
 
@@ -156,7 +157,40 @@ class UIMessages:
                     yield frame.json["delta"]
 
 
-DOORS: dict[str, Any] = {"native": Native, "chat": Chat, "responses": Responses, "ui": UIMessages}
+class WebSocket:
+    def __init__(self, server: Server, client: AsyncOpenAI) -> None:
+        self.server = server
+
+    async def ask(self, options: dict[str, Any]) -> tuple[Ids, AsyncIterator[str]]:
+        async with await Socket.open(self.server) as socket:
+            asked = await socket.do("create", prompt=PROMPT, responder="mock", options=options)
+        ids = Ids(asked["conversation"]["id"], asked["reply"]["id"])
+        return ids, self._read(ids, asked["cursor"])
+
+    async def read(self, ids: Ids) -> AsyncIterator[str]:
+        hello = (await self.server.get(f"/conversations/{ids.conversation}/log")).json()["hello"]
+        return self._read(ids, f"{hello['epoch']}-000000000000")
+
+    async def stop(self, ids: Ids) -> None:
+        async with await Socket.open(self.server) as socket:
+            body = await socket.do("stop", conversation_id=ids.conversation, reply_id=ids.reply)
+        assert body["reply"]["status"] == "cancelled"
+
+    async def _read(self, ids: Ids, cursor: str) -> AsyncIterator[str]:
+        async with await Socket.open(self.server) as socket:
+            await socket.subscribe(f"conversation/{ids.conversation}", cursor)
+            while (message := await socket.next())["type"] != "reply.ended":
+                if message["type"] == "reply.delta":
+                    yield message["text"]
+
+
+DOORS: dict[str, Any] = {
+    "native": Native,
+    "websocket": WebSocket,
+    "chat": Chat,
+    "responses": Responses,
+    "ui": UIMessages,
+}
 LEADING_BACK = [name for name in DOORS if name != "chat"]
 """The doors through which a reply can be found again; what chat completions lack, the others have."""
 
