@@ -47,7 +47,7 @@ async def _broadcast(
         if per_second is None:
             _publish_in_turns(clients, messages)
         else:
-            await _publish_at_a_pace(clients[0], messages, per_second)
+            await publish_at_a_pace(clients[0], messages, per_second)
         await count.reaches(start + goal)
     for connection in [*subscribers, *clients]:
         connection.close()
@@ -66,7 +66,8 @@ def _publish_in_turns(clients: list[Connection], messages: int) -> None:
         publish(client)
 
 
-async def _publish_at_a_pace(client: Connection, messages: int, per_second: float) -> None:
+async def publish_at_a_pace(client: Connection, messages: int, per_second: float) -> None:
+    """Publish so many messages at a fixed rate."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     for number in range(messages):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import fan_out, growth, replies, streams, upstream
+from benchmarks import fan_out, growth, replies, sockets, streams, upstream
 from benchmarks.servers import Contender, Server
 from benchmarks.sizes import Sizes
 
@@ -101,6 +101,20 @@ MEASURES = (
                 "One reply to {subscribers:,} readers, {messages_per_second:g} tokens/s: CPU per delivered event",
                 "µs",
             ),
+        ),
+        on=(OURS,),
+    ),
+    Measure(
+        "websockets",
+        sockets.by_turns,
+        (
+            Figure(
+                "us_per_event",
+                "One stream to {subscribers:,} WebSockets, {messages_per_second:g} messages/s: CPU per delivered event",
+                "µs",
+            ),
+            Figure("us_per_event_of_streams", "... to event streams, by turns in the same process", "µs"),
+            Figure("ratio", "... WebSockets to event streams", ""),
         ),
         on=(OURS,),
     ),
