@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import msgspec
 
-from app.messages import Message
+from app.messages import Message, Reply
 from responders.base import Image, Part, Text, ToolCall, ToolResult, Turn
 
 DIGEST_BYTES = 16
+CLIENT = "client"
+"""The responder of a reply that a client sent as a part of its history: nobody here knows who wrote it."""
 _ROOT = b""
 _MERGED = {"assistant", "tool"}
 
@@ -34,16 +36,25 @@ def digests(turns: Sequence[Turn]) -> list[bytes]:
     return list(accumulate(turns, digest, initial=_ROOT))[1:]
 
 
+def answers(message: Message) -> bool:
+    """Whether a message is an answer that was given here."""
+    return isinstance(message, Reply) and message.responder != CLIENT
+
+
 def merged(turns: Sequence[Turn]) -> list[Turn]:
     """Return turns as a branch holds them: what an assistant says, or tools give, without a word between is one."""
-    found: list[Turn] = []
+    runs: list[list[Turn]] = []
     for turn in turns:
-        if found and turn.role in _MERGED and found[-1].role == turn.role:
-            last = found.pop()
-            found.append(Turn(turn.role, (*last.parts, *turn.parts), last.text + turn.text))
+        if runs and turn.role in _MERGED and runs[-1][0].role == turn.role:
+            runs[-1].append(turn)
         else:
-            found.append(turn)
-    return found
+            runs.append([turn])
+    return [run[0] if len(run) == 1 else _joined(run) for run in runs]
+
+
+def _joined(run: Sequence[Turn]) -> Turn:
+    parts = tuple(chain.from_iterable(turn.parts for turn in run))
+    return Turn(run[0].role, parts, "".join(turn.text for turn in run))
 
 
 def open_calls(parts: Sequence[Part]) -> list[ToolCall]:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from app.branches import digests, merged
+from app.branches import CLIENT
 from app.departures import Departures
-from app.engine.base import AddMessage, CreateConversation, Rename, Row, SaveNote, StoredBranch
-from app.errors import Invalid, NotFound, StillRunning, TooLarge
+from app.engine.base import AddMessage, CreateConversation, Rename, Row, SaveNote
+from app.errors import Full, Invalid, NotFound, StillRunning
 from app.events import ConversationUpdated, Event, ReplyCreated
 from app.history import History
 from app.idempotency import Answers, Key
@@ -25,8 +25,7 @@ from app.settings import Settings
 from app.snapshots import Known, history_of, read_message
 from app.tail import Tail
 from app.titles import UNTITLED, check_title, first_words
-from app.turns import CLIENT, check_parameters, check_turns, new_reply, tell
-from responders.base import Turn
+from app.turns import check_parameters, check_turns, new_reply, tell
 from responders.registry import Registry
 from responders.responder import Responder
 
@@ -70,6 +69,11 @@ class Conversations:
                 raise NotFound("There is no such conversation.")
             tail.reads += 1
             yield tail
+
+    async def kept(self, key: Key | None) -> Asked | None:
+        """Return the answer that an earlier request with this key was given; waits for one that is on its way."""
+        async with self._answers.once(key) as kept:
+            return Asked.again(kept) if kept else None
 
     async def create(
         self,
@@ -184,22 +188,6 @@ class Conversations:
             with self._running.place(tail, waits=follows is not None and follows.live):
                 return await self._accept(tail, question, chosen, parent=prompt.id, now=_now(), key=key), False
 
-    async def continued(
-        self, principal: str, turns: Sequence[Turn], conversation_id: str | None = None
-    ) -> tuple[StoredBranch | None, tuple[Turn, ...]]:
-        """Return the stored branch that a history sent whole continues, and the turns that are new.
-
-        In a conversation that is named, any beginning of the history counts; in others only one with an answer in it,
-        for two people who ask the same are two conversations.
-        """
-        turns = merged(turns)
-        known = digests(turns)
-        if conversation_id is None:
-            first = next((place for place, turn in enumerate(turns) if turn.role == "assistant"), len(turns))
-            known[:first] = [b""] * first
-        branch = await self._log.engine.branch(principal, known, conversation_id)
-        return branch, tuple(turns[branch.place + 1 :] if branch else turns)
-
     async def stop(self, tail: Tail, reply_id: str) -> Reply:
         """Stop a reply; one that has ended stays as it is."""
         async with tail.command:  # a reply is known to `Running` once the command that accepted it is over
@@ -293,7 +281,7 @@ class Conversations:
 
     def _check_room(self, history: History, question: Question) -> None:
         if len(history.messages) + len(question.turns) + 1 > self._settings.max_messages:
-            raise TooLarge(f"The conversation is full: it holds {self._settings.max_messages} messages at most.")
+            raise Full(f"The conversation is full: it holds {self._settings.max_messages} messages at most.")
 
 
 def _now() -> datetime:

@@ -47,6 +47,10 @@ class TooLarge(TickertapeError):
     """A body, a prompt or a conversation over its limit."""
 
 
+class Full(TooLarge):
+    """A conversation that takes no more messages; another one does."""
+
+
 class TooMany(TickertapeError):
     """A count over its limit; it may succeed later."""
 

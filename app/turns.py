@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.branches import open_calls
+from app.branches import CLIENT, open_calls
 from app.errors import Invalid, TooLarge
 from app.events import Event, MessageCreated, ReplyCreated, ReplyStarted
 from app.ids import new_id
@@ -18,8 +18,6 @@ from responders.base import Text, Turn
 
 MAX_PARTS = 10_000
 """How many parts the new messages may have together: each is an event, or a piece of one."""
-CLIENT = "client"
-"""The responder of a reply that a client sent as a part of its history: nobody here knows who wrote it."""
 _NAMES = {"user": "prompt", "system": "system", "tool": "result of a tool", "assistant": "message of the assistant"}
 
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from app.branches import merged
+from app.continuing import continued
 from app.errors import Invalid, NotFound, TooLarge
 from app.idempotency import Key
 from app.messages import Parameters
@@ -43,7 +45,7 @@ class Witness:
 
 async def send(core: Core, *turns: Turn, conversation_id: str | None = None, **parameters: object):
     """Ask as a door does whose clients send everything with every turn."""
-    branch, new = await core.conversations.continued("local", turns, conversation_id)
+    branch, new = await continued(core.engine, "local", merged(turns), conversation_id)
     question = Question(turns=new, parameters=Parameters(**parameters), path="messages")
     if branch is None and conversation_id is None:
         asked, _ = await core.conversations.create("local", question)
@@ -86,6 +88,19 @@ async def test_two_who_ask_the_same_are_two_conversations(tmp_path):
 
         assert second.conversation.id != first.conversation.id
         assert named.message == first.message
+
+
+async def test_questions_behind_the_same_examples_are_conversations_of_their_own(tmp_path):
+    examples = user("good"), said("POSITIVE"), user("bad"), said("NEGATIVE")
+    async with open_core(tmp_path, Witness()) as core:
+        first, one = await send(core, *examples, user("fine"))
+        second, _ = await send(core, *examples, user("awful"))
+        again, _ = await send(core, *examples, user("fine"))
+        after, _ = await send(core, *examples, user("fine"), said(one.text), user("sure?"))
+
+        asked = [first, second, again]
+        assert len({each.conversation.id for each in asked}) == 3
+        assert after.message.parent in (first.reply.id, again.reply.id)
 
 
 async def test_a_history_from_elsewhere_is_told_as_if_it_had_happened_here(tmp_path):

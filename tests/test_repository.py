@@ -34,7 +34,8 @@ LAYERS = """
     app.tails | app.resume | app.writer | app.listing
     app.log
     responders.*
-    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions | app.retold | app.turns
+    app.continuing | app.turns
+    app.runner | app.codecs.* | app.snapshots | app.idempotency | app.questions | app.retold
     app.running
     app.departures
     app.conversations | app.broadcast | app.search | app.imports

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, TypeVar
 
+import msgspec
 from litestar import Request
 
 from app.api.forms import SEND_BYTES
@@ -20,8 +21,10 @@ from app.api.requests import (
 )
 from app.api.stream import Farewell, Unfinished
 from app.api.wire import make_chunk
+from app.branches import merged
+from app.continuing import continued
 from app.departures import LINGER_SECONDS
-from app.errors import Draining, Malformed, NotFound
+from app.errors import Draining, Full, Malformed, NotFound
 from app.events import Record
 from app.idempotency import Key
 from app.imports import MAX_IMPORT_BYTES
@@ -192,19 +195,24 @@ async def ask_whole(
 ) -> tuple[Asked, bool]:
     """Ask with a history that is sent whole: it goes on where one like it is stored, else it is a new conversation.
 
-    A conversation that is named takes it in any case; what of it is not there yet becomes another branch. Says too
-    whether the answer was kept from an earlier request.
+    A conversation that is named takes it in any case; what of it is not there yet becomes another branch. One that was
+    found and is full, or gone by now, is left alone. Says too whether the answer was kept from an earlier request.
     """
-    branch, new = None, tuple(turns)
-    # Without an answer in it a history is looked for only where it is said to be.
-    if conversation_id is not None or (not transient and any(turn.role == "assistant" for turn in turns)):
-        branch, new = await node.conversations.continued(PRINCIPAL, turns, conversation_id)
-    question = Question(turns=new, responder=responder, parameters=parameters, path=path)
+    whole = Question(turns=tuple(merged(turns)), responder=responder, parameters=parameters, path=path)
+    branch, new = None, whole.turns
+    if not transient:
+        branch, new = await continued(node.log.engine, PRINCIPAL, whole.turns, conversation_id)
     found = branch.conversation_id if branch else conversation_id
-    if found is None:
-        return await node.conversations.create(PRINCIPAL, question, transient=transient, key=key)
-    async with node.conversations.open(PRINCIPAL, found) as tail:
-        return await node.conversations.ask(tail, question, parent=branch.message_id if branch else None, key=key)
+    if found is not None:
+        try:
+            async with node.conversations.open(PRINCIPAL, found) as tail:
+                question = msgspec.structs.replace(whole, turns=new)
+                parent = branch.message_id if branch else None
+                return await node.conversations.ask(tail, question, parent=parent, key=key)
+        except (Full, NotFound):
+            if conversation_id is not None:
+                raise
+    return await node.conversations.create(PRINCIPAL, whole, transient=transient, key=key)
 
 
 @contextmanager

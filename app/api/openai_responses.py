@@ -33,6 +33,7 @@ from app.messages import Parameters
 from app.questions import Asked, Question
 from app.snapshots import history_of, read_message
 from app.tail import Tail
+from app.turns import MAX_PARTS
 from responders.base import Turn
 
 _BODY_BYTES = 4096
@@ -136,6 +137,8 @@ def _take(sent: NewResponse, max_messages: int) -> tuple[NewResponse, Input | No
 
 
 def _take_input(said: str | Sequence[Any], max_messages: int) -> Input:
+    if not isinstance(said, str) and len(said) > MAX_PARTS:
+        raise TooLarge(f"An input has at most {MAX_PARTS} items.")
     given = read_input(said)
     if len(given.turns) > max_messages:
         raise TooLarge(f"A conversation holds {max_messages} messages at most.")
@@ -170,6 +173,8 @@ async def _ask(
     node: Node, sent: NewResponse, given: Input, parameters: Parameters, key: Key | None
 ) -> tuple[Asked, bool]:
     """Ask where the request says; without a word of that, where its history goes on, or in a new conversation."""
+    if kept := await node.conversations.kept(key):  # ahead of what may have changed since it was accepted
+        return kept, True
     transient = sent.store is False
     question = Question(turns=given.turns, responder=sent.model, parameters=parameters, path="input")
     if sent.previous_response_id is not None:

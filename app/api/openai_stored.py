@@ -10,13 +10,13 @@ import msgspec
 
 from app.api.node import Node
 from app.api.requests import PRINCIPAL
+from app.branches import CLIENT
 from app.codecs.openai_input import is_reference
 from app.codecs.openai_response import Echo, output_of, parse_item_id, parse_response_id, response_id
 from app.engine.base import StoredReply
 from app.errors import Invalid, NotFound
 from app.snapshots import history_of
 from app.tail import Tail
-from app.turns import CLIENT
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 from app.api.openai_errors import is_openai, request_id, restate
 from app.errors import (
     Draining,
+    Full,
     Invalid,
     Malformed,
     NotFound,
@@ -33,6 +34,7 @@ _STATUS: dict[type[TickertapeError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     StillRunning: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Full: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Unsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -12,14 +13,16 @@ from app.api.node import Node, PathId, ThisNode
 from app.api.requests import PRINCIPAL
 from app.api.stream import Stream
 from app.api.ui_requests import UIMessage, UIRequest, read_turns, results_of
-from app.branches import open_calls
+from app.branches import merged, open_calls
 from app.codecs.ui_messages import UIMessages
-from app.errors import NotFound, TooMany
+from app.continuing import continued
+from app.errors import NotFound, TooLarge, TooMany
 from app.ids import Cursor
 from app.messages import Parameters, Reply
 from app.questions import Asked, Question
 from app.snapshots import history_of
 from app.tail import Tail
+from app.turns import MAX_PARTS
 from responders.base import Turn
 
 _HEADERS = {"x-vercel-ai-ui-message-stream": "v1"}
@@ -32,7 +35,8 @@ async def send_ui_message(request: Request[Any, Any, Any], node: ThisNode) -> AS
     if node.streams.open >= node.streams.limit:
         raise TooMany(f"{node.streams.limit} streams are open, which is the limit.")
     linger = read_linger(request.headers.get("x-on-disconnect"), "continue")
-    (sent, turns), key = await read_request(request, node, UIRequest, _take)
+    take = partial(_take, max_messages=node.settings.max_messages)
+    (sent, turns), key = await read_request(request, node, UIRequest, take)
     conversation_id = await _find(node, sent.id)
     if conversation_id is None:
         asked, again = await node.conversations.create(PRINCIPAL, _question(sent, turns), alias=sent.id, key=key)
@@ -72,8 +76,12 @@ async def stop_ui_chat(node: ThisNode, chat_id: PathId) -> None:
             await node.conversations.stop(tail, reply_id)
 
 
-def _take(sent: UIRequest) -> tuple[UIRequest, list[Turn]]:
-    return sent, read_turns(sent.messages)
+def _take(sent: UIRequest, max_messages: int) -> tuple[UIRequest, list[Turn]]:
+    if len(sent.messages) > max_messages:
+        raise TooLarge(f"A conversation holds {max_messages} messages at most.")
+    if sum(len(message.parts) for message in sent.messages) > MAX_PARTS:
+        raise TooLarge(f"The messages have more than {MAX_PARTS} parts.")
+    return sent, merged(read_turns(sent.messages))
 
 
 def _question(sent: UIRequest, turns: list[Turn]) -> Question:
@@ -116,7 +124,7 @@ async def _place(node: Node, tail: Tail, sent: UIRequest, turns: list[Turn]) -> 
         return answered.id, [*new, *read_turns(sent.messages[known[-1] + 1 :])]
     if len(sent.messages) == 1 and sent.message_id is None:
         return history.head, turns  # a client that leaves the history to us
-    branch, rest = await node.conversations.continued(PRINCIPAL, turns, history.id)
+    branch, rest = await continued(node.log.engine, PRINCIPAL, turns, history.id)
     return branch.message_id if branch else None, list(rest)
 
 

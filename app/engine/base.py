@@ -250,7 +250,8 @@ class Engine(Protocol):
     ) -> StoredBranch | None:
         """Return the newest place where the last of these branches is stored that is stored anywhere.
 
-        See `app.branches`. A branch that ends with a reply that has not ended is not stored yet.
+        See `app.branches`. A branch that ends with a reply that has not ended is not stored yet. Where no conversation
+        is named, only branches count that hold an answer given here.
         """
 
     async def answer(self, scope: bytes, since: datetime) -> StoredAnswer | None:

@@ -175,9 +175,9 @@ def branch(
     for place, digest in reversed(list(enumerate(digests))):
         row = db.execute(
             "SELECT c.id, m.id FROM messages m JOIN conversations c ON c.stream = m.stream"
-            " WHERE m.branch = ? AND c.principal = ? AND NOT c.transient AND c.id = coalesce(?, c.id)"
+            " WHERE m.branch = ? AND c.principal = ? AND NOT c.transient AND (c.id = ? OR (? IS NULL AND m.answered))"
             " ORDER BY m.stream DESC, m.position DESC LIMIT 1",
-            (digest, principal, conversation_id),
+            (digest, principal, conversation_id, conversation_id),
         ).fetchone()
         if row:
             return StoredBranch(row[0], row[1], place)

@@ -6,7 +6,7 @@ import sqlite3
 
 import msgspec
 
-from app.branches import digest
+from app.branches import answers, digest
 from app.engine.base import (
     ANSWERS_KEPT,
     AddMessage,
@@ -112,8 +112,8 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
         "SELECT coalesce(max(position), -1) + 1 FROM messages WHERE stream = ?", (number,)
     ).fetchone()
     db.execute(
-        "INSERT INTO messages (stream, position, id, parent, role, status, after, parameters, body, branch)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO messages (stream, position, id, parent, role, status, after, parameters, body, branch,"
+        " answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             number,
             position,
@@ -124,7 +124,7 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
             after,
             _encode(row.parameters),
             _encode(message),
-            _branch(db, number, message),
+            *_branch(db, number, message),
         ),
     )
     db.execute(
@@ -137,8 +137,8 @@ def _add_message(db: sqlite3.Connection, number: int, after: int, row: AddMessag
 def _save_reply(db: sqlite3.Connection, number: int, row: SaveReply) -> None:
     reply = row.reply
     db.execute(
-        "UPDATE messages SET status = ?, body = ?, branch = ? WHERE stream = ? AND id = ?",
-        (reply.status, _encode(reply), _branch(db, number, reply), number, reply.id),
+        "UPDATE messages SET status = ?, body = ?, branch = ?, answered = ? WHERE stream = ? AND id = ?",
+        (reply.status, _encode(reply), *_branch(db, number, reply), number, reply.id),
     )
     if reply.ended_at:
         db.execute("UPDATE conversations SET updated_at = ? WHERE stream = ?", (to_micros(reply.ended_at), number))
@@ -156,14 +156,18 @@ def _save_note(db: sqlite3.Connection, number: int, row: SaveNote) -> None:
     )
 
 
-def _branch(db: sqlite3.Connection, number: int, message: Message) -> bytes | None:
-    """Return the digest of the branch that ends with a message; None where that may change, or is not known."""
+def _branch(db: sqlite3.Connection, number: int, message: Message) -> tuple[bytes | None, bool]:
+    """Return the digest of the branch that ends with a message, None where that may change, or is not known; and
+    whether it holds an answer that was given here.
+    """
     if message.live:
-        return None
-    if message.parent is None:
-        return digest(b"", message)
-    row = db.execute("SELECT branch FROM messages WHERE stream = ? AND id = ?", (number, message.parent)).fetchone()
-    return digest(row[0], message) if row and row[0] else None
+        return None, False
+    before: bytes | None = b""
+    answered = False
+    if message.parent is not None:
+        query = "SELECT branch, answered FROM messages WHERE stream = ? AND id = ?"
+        before, answered = db.execute(query, (number, message.parent)).fetchone() or (None, False)
+    return None if before is None else digest(before, message), bool(answered) or answers(message)
 
 
 def _note_change(db: sqlite3.Connection, number: int, position: int) -> None:

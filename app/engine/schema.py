@@ -90,6 +90,8 @@ MIGRATIONS = (
 
     -- The digest of the branch that ends with a message; null while a reply has not ended, and before this version.
     ALTER TABLE messages ADD COLUMN branch BLOB;
+    -- Whether that branch holds an answer that was given here, and not one that a client has sent.
+    ALTER TABLE messages ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX messages_by_branch ON messages (branch, stream, position) WHERE branch IS NOT NULL;
     """,
 )

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from tests.api.watched import WatchedServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
 
+Start = Callable[..., Awaitable[WatchedServer]]
 TEXT = "One two\n\n three \U0001f9ea four"
 CALL = {"id": "call-1", "type": "function", "function": {"name": "clock", "arguments": '{"zone": "UTC"}'}}
 
@@ -359,3 +361,19 @@ async def test_many_completions_at_once_are_told_apart(server: WatchedServer):
     ]
     assert len({answer.headers["x-conversation-id"] for answer in answers}) == 30
     assert ECHO["model"] == answers[0].json()["model"]
+
+
+async def test_a_conversation_that_is_full_is_followed_by_another(start_server: Start):
+    server = await start_server(max_messages=4)
+    first = await complete(server, "One")
+    answered = [user("One"), assistant(first.json()["choices"][0]["message"]["content"])]
+
+    second = await complete(server, *answered, "Two")
+    third = await complete(server, *answered, "Three")
+
+    ids = [answer.headers["x-conversation-id"] for answer in (first, second, third)]
+    assert [answer.status_code for answer in (first, second, third)] == [200] * 3
+    assert ids[0] == ids[1] != ids[2]
+    assert [text for _, _, text in await texts(server, third.headers)] == ["One", "One", "Three", "Three"]
+    named = await complete(server, *answered, "Four", headers={"x-conversation-id": ids[0]})
+    assert named.status_code == 413

@@ -337,6 +337,19 @@ async def test_the_same_bytes_under_one_key_are_one_response_in_any_form(server:
     assert two.headers["idempotency-replayed"] == "true"
 
 
+async def test_a_repeated_request_is_answered_though_its_conversation_has_gone_on(server: WatchedServer):
+    asked = await server.ask("Hello", responder="echo")
+    await server.ended(asked)
+    body = {**WAITS, "input": "Wait", "background": True, "conversation": asked["conversation"]["id"]}
+    body = json.dumps(body).encode()
+
+    one, two = [await server.send(PATH, body, idempotency_key="responses-named") for _ in range(2)]
+    await server.post(f"{PATH}/{one.json()['id']}/cancel")
+
+    assert one.json()["id"] == two.json()["id"]
+    assert two.headers["idempotency-replayed"] == "true"
+
+
 async def test_a_conversation_may_be_named_and_is_continued_at_its_head(server: WatchedServer):
     asked = await server.ask("Hello", responder="echo")
     await server.ended(asked)
@@ -353,3 +366,9 @@ async def test_a_long_history_is_refused_as_a_whole(server: WatchedServer, untou
     items = [{"role": role, "content": "a"} for _ in range(501) for role in ("user", "assistant")]
 
     check_refusal(await server.post(PATH, {**ECHO, "input": [*items, {"role": "user", "content": "b"}]}), 413)
+
+
+async def test_more_items_than_a_history_can_have_are_refused_before_they_are_read(
+    server: WatchedServer, untouched: None
+):
+    check_refusal(await server.post(PATH, {**ECHO, "input": [{"nonsense": 1}] * 10_001}), 413)

@@ -269,6 +269,15 @@ async def test_what_cannot_be_read_is_refused_by_name(
     check_problem(await server.post("/api/chat", body), status, path=path)
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [[MESSAGE] * 1001, [MESSAGE | {"parts": MESSAGE["parts"] * 10_001}]],
+    ids=["messages", "parts"],
+)
+async def test_a_history_is_bounded_in_number(server: WatchedServer, untouched: None, messages: list[Any]):
+    check_problem(await server.post("/api/chat", {"id": "x", "messages": messages}), 413)
+
+
 async def test_a_word_on_hang_ups_that_is_none_is_refused(server: WatchedServer, untouched: None):
     answer = await server.post("/api/chat", {"id": "x", "messages": [MESSAGE]}, headers={"x-on-disconnect": "later"})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.branches import digests
+import msgspec
+
+from app.branches import CLIENT, digests
 from app.engine.base import DropConversation, Engine, Entry, SaveReply, StoredBranch
 from responders.base import Role, Text, Turn
 from tests.engine.store import Store
@@ -22,7 +24,8 @@ class BranchConformance:
         await store.engine.commit(commit(new_conversation("c", [asked, reply])))
         for _ in range(2):
             assert await store.engine.branch("local", digests(told)) == StoredBranch("c", "r", 1)
-            assert await store.engine.branch("local", digests(told[:1])) == StoredBranch("c", "m", 0)
+            assert await store.engine.branch("local", digests(told[:1])) is None, "nothing here has answered it"
+            assert await store.engine.branch("local", digests(told[:1]), "c") == StoredBranch("c", "m", 0)
             assert await store.engine.branch("local", digests(told[1:])) is None
             assert await store.engine.branch("other", digests(told)) is None
             assert await store.engine.branch("local", []) is None
@@ -33,7 +36,7 @@ class BranchConformance:
         reply = accepted("r", "m")
         await engine.commit(commit(new_conversation("c", [user_message("m"), reply])))
         await engine.commit(commit(Entry("conversation/c", (), [SaveReply(running(reply))])))
-        assert await engine.branch("local", told) == StoredBranch("c", "m", 0)
+        assert await engine.branch("local", told, "c") == StoredBranch("c", "m", 0)
 
         await engine.commit(commit(Entry("conversation/c", (), [SaveReply(completed(reply))])))
         assert await engine.branch("local", told) == StoredBranch("c", "r", 1)
@@ -51,6 +54,20 @@ class BranchConformance:
         assert await engine.branch("local", told) == StoredBranch("b", "s", 1)
         assert await engine.branch("local", told, "a") == StoredBranch("a", "r", 1)
         assert await engine.branch("local", told, "c") is None
+
+    async def test_an_answer_that_a_client_has_sent_answers_nothing_but_may_be_followed_by_one(
+        self, engine: Engine
+    ) -> None:
+        sent = msgspec.structs.replace(completed(accepted("r", "m")), responder=CLIENT)
+        more = [user_message("n", "r", "More"), completed(accepted("s", "n"), "Yes.")]
+        told = [turn("user", "Hello"), turn("assistant", "Hi!"), turn("user", "More"), turn("assistant", "Yes.")]
+        await engine.commit(commit(new_conversation("c", [user_message("m"), sent, more[0]])))
+        assert await engine.branch("local", digests(told)) is None
+        assert await engine.branch("local", digests(told), "c") == StoredBranch("c", "n", 2)
+
+        await engine.commit(commit(add_messages("c", [more[1], user_message("o", "s", "And?")], first=4)))
+        assert await engine.branch("local", digests(told)) == StoredBranch("c", "s", 3)
+        assert await engine.branch("local", digests([*told, turn("user", "And?")])) == StoredBranch("c", "o", 4)
 
     async def test_a_transient_conversation_is_in_no_list_and_is_unfinished(self, engine: Engine) -> None:
         asked = [user_message("m"), completed(accepted("r", "m"))]

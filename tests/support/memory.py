@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.branches import digest
+from app.branches import answers, digest
 from app.engine.base import (
     ANSWERS_KEPT,
     AddMessage,
@@ -63,13 +63,13 @@ class Chat:
         message, _, _ = list(self.messages.values())[position]
         return None if message.live else (message.id, message.text)
 
-    def branches(self) -> dict[str, bytes]:
-        """Return the digest of the branch that ends with each message that can no longer change."""
-        found: dict[str, bytes] = {}
+    def branches(self) -> dict[str, tuple[bytes, bool]]:
+        """Return the digest of the branch that ends with each message that cannot change, and if it is answered."""
+        found: dict[str, tuple[bytes, bool]] = {}
         for message, _, _ in self.messages.values():
-            before = b"" if message.parent is None else found.get(message.parent)
+            before, answered = (b"", False) if message.parent is None else found.get(message.parent, (None, False))
             if before is not None and not message.live:
-                found[message.id] = digest(before, message)
+                found[message.id] = digest(before, message), answered or answers(message)
         return found
 
     @property
@@ -224,7 +224,8 @@ class MemoryEngine:
             for chat in sorted(chats, key=lambda chat: -chat.number):
                 named = conversation_id in (None, chat.conversation.id)
                 branches = chat.branches() if named and not chat.transient else {}
-                found = [id for id, branch in branches.items() if branch == digests[place]]
+                counts = {id for id, (_, answered) in branches.items() if answered or conversation_id}
+                found = [id for id, (branch, _) in branches.items() if branch == digests[place] and id in counts]
                 if found:
                     return StoredBranch(chat.conversation.id, found[-1], place)
         return None
