@@ -27,7 +27,9 @@ def digest(before: bytes, turn: Turn | Message) -> bytes:
     text = "".join(part.text for part in turn.parts if isinstance(part, Text))
     # Clients like to cut the white space around an answer.
     said = text.strip() if turn.role == "assistant" else text
-    content = msgspec.json.encode([turn.role, said, *_beside(turn.parts)])
+    # A reply that was stopped asks for nothing any more, so nobody is told of its calls.
+    stopped = isinstance(turn, Reply) and turn.status == "cancelled"
+    content = msgspec.json.encode([turn.role, said, *_beside(turn.parts, () if stopped else open_calls(turn.parts))])
     return hashlib.blake2b(before + content, digest_size=DIGEST_BYTES).digest()
 
 
@@ -63,8 +65,7 @@ def open_calls(parts: Sequence[Part]) -> list[ToolCall]:
     return [part for part in parts if isinstance(part, ToolCall) and part.call_id not in given]
 
 
-def _beside(parts: Sequence[Part]) -> Iterator[list[str]]:
-    calls = open_calls(parts)
+def _beside(parts: Sequence[Part], calls: Sequence[ToolCall]) -> Iterator[list[str]]:
     called = {part.call_id for part in parts if isinstance(part, ToolCall)}
     for call in calls:
         yield ["call", call.call_id, call.name, _plain(call.arguments)]

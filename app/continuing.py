@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from app.branches import digests
 from app.engine.base import Engine, StoredBranch
 from responders.base import Turn
+
+AT_ONCE = 50
+"""A history of more turns is looked through in a thread, so that nobody's tokens wait for it."""
 
 
 async def continued(
@@ -19,5 +23,6 @@ async def continued(
     """
     if conversation_id is None and not any(turn.role == "assistant" for turn in turns):
         return None, tuple(turns)
-    branch = await engine.branch(principal, digests(turns), conversation_id)
+    known = digests(turns) if len(turns) < AT_ONCE else await asyncio.to_thread(digests, turns)
+    branch = await engine.branch(principal, known, conversation_id)
     return branch, tuple(turns[branch.place + 1 :] if branch else turns)

@@ -218,9 +218,12 @@ class Conversations:
             await self._log.append(tail, [ConversationUpdated(conversation)], [Rename(title, now)]).committed()
             return conversation
 
-    async def delete(self, tail: Tail) -> None:
-        """Stop what runs, and remove a conversation with all that it holds."""
-        await self._departures.drop(tail)
+    async def delete(self, tail: Tail, *, head: str | None = None) -> bool:
+        """Stop what runs, and remove a conversation with all that it holds; with `head`, only while that is its head.
+
+        Says whether it did.
+        """
+        return await self._departures.drop(tail, head=head)
 
     async def note(self, tail: Tail, reply_id: str, note: Mapping[str, Any]) -> None:
         """Keep something else with a reply for the door that it came through."""

@@ -17,7 +17,8 @@ from app.tail import Tail
 LINGER_SECONDS = 10.0
 """How long an abandoned reply goes on for somebody to come back to it."""
 READ_WITHIN = 30.0
-"""How long a transient conversation whose reply has ended waits for its readers: no stream that lives takes longer."""
+"""How long a transient conversation whose reply has ended waits for somebody to read it; whoever reads has all the time
+that its stream has."""
 
 
 class Departures:
@@ -36,12 +37,18 @@ class Departures:
         """Drop a conversation once its replies have ended and nobody reads it any more; first somebody has to."""
         self._spawn(tail, self._drop_when_read(tail, unread=unread))
 
-    async def drop(self, tail: Tail) -> None:
-        """Stop what runs, and remove a conversation with all that it holds. Raises `NotFound` and `NotStoring`."""
+    async def drop(self, tail: Tail, *, head: str | None = None) -> bool:
+        """Stop what runs, and remove a conversation with all that it holds; with `head`, only while that is its head.
+
+        Says whether it did. Raises `NotFound` and `NotStoring`.
+        """
         async with tail.command:
             history = history_of(tail)
+            if head is not None and history.head != head:
+                return False
             await asyncio.gather(*(self._running.stop(reply_id) for reply_id in history.running))
             await self._log.append(tail, [ConversationDeleted()], [DropConversation()]).committed()
+            return True
 
     async def close(self) -> None:
         """Wait for nothing more; what is left is done by the next start, or not needed any more."""
@@ -63,8 +70,10 @@ class Departures:
             await tail.changed.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READ_WITHIN):
-                while (unread and not tail.reads) or tail.holders > 1:
+                while unread and not tail.reads:
                     await tail.changed.wait()
+        while tail.holders > 1:
+            await tail.changed.wait()
         await self.drop(tail)
 
     def _spawn(self, tail: Tail, work: Coroutine[None, None, None]) -> None:

@@ -18,6 +18,8 @@ from responders.base import Text, Turn
 
 MAX_PARTS = 10_000
 """How many parts the new messages may have together: each is an event, or a piece of one."""
+CHOICES = {"auto", "none", "required"}
+"""What a choice of tools may be beside the name of one."""
 _NAMES = {"user": "prompt", "system": "system", "tool": "result of a tool", "assistant": "message of the assistant"}
 
 
@@ -73,7 +75,15 @@ def check_turns(turns: Sequence[Turn], path: str, settings: Settings) -> None:
 
 
 def check_parameters(parameters: Parameters, settings: Settings) -> None:
-    """Refuse what is too long to be kept with every reply. Raises `TooLarge`."""
+    """Refuse tools that cannot be called, and what is too long to be kept with every reply.
+
+    Raises `Invalid` and `TooLarge`.
+    """
+    names = {tool.name for tool in parameters.tools}
+    if "" in names:
+        raise Invalid("A tool has a name.", "tools")
+    if parameters.tool_choice not in names | CHOICES:
+        raise Invalid("There is no tool of this name.", "tool_choice")
     limit = settings.max_prompt_bytes
     for name in ("instructions", "tools"):
         if (value := getattr(parameters, name)) and len(msgspec.json.encode(value)) > limit:

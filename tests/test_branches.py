@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from app.branches import digests, merged, open_calls
+from app.branches import digest, digests, merged, open_calls
 from responders.base import Image, Part, Reasoning, Role, Text, ToolCall, ToolResult, Turn
+from tests.support.commits import accepted
 
 ASKED = [("user", (Text("What is the time?"),))]
 CALL = ToolCall("call-1", "clock", '{"zone": "UTC", "exact": true}')
@@ -93,3 +95,11 @@ def test_a_call_is_open_while_its_result_is_not_beside_it():
     other = ToolCall("call-2", "bell", "{}")
 
     assert open_calls([CALL, ToolResult("call-1", "12:00"), other, Text("Noon.")]) == [other]
+
+
+def test_nobody_is_told_of_the_calls_of_a_reply_that_was_stopped():
+    stopped = msgspec.structs.replace(accepted("r", "m"), status="cancelled", parts=(Text("Noon."), CALL))
+    failed = msgspec.structs.replace(stopped, status="failed")
+
+    assert digest(b"", stopped) == digest(b"", Turn("assistant", (Text("Noon."),), "Noon."))
+    assert digest(b"", failed) == digest(b"", Turn("assistant", (Text("Noon."), CALL), "Noon."))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from app import departures
 from app.branches import merged
 from app.continuing import continued
 from app.errors import Invalid, NotFound, TooLarge
@@ -203,6 +204,15 @@ async def test_what_cannot_be_taken_changes_nothing(tmp_path, turns, error):
         assert await core.engine.conversations("local", None, 10) == ([], None)
 
 
+@pytest.mark.parametrize(
+    "wanted", [{"tools": (Tool(""),)}, {"tools": (Tool("clock"),), "tool_choice": "bell"}, {"tool_choice": "clock"}]
+)
+async def test_tools_that_cannot_be_called_are_refused(tmp_path, wanted):
+    async with open_core(tmp_path, Witness()) as core:
+        with pytest.raises(Invalid, match=r"^(A tool has a name|There is no tool of this name)\.$"):
+            await send(core, user("one"), **wanted)
+
+
 async def test_there_is_nothing_to_answer_where_a_history_ends_with_an_answer(tmp_path):
     async with open_core(tmp_path, Witness()) as core:
         _, one = await send(core, user("one"))
@@ -240,6 +250,20 @@ async def test_a_transient_conversation_goes_when_its_reply_has_ended_and_was_re
         await core.until_quiet()
 
 
+async def test_whoever_reads_a_transient_conversation_has_all_the_time_they_need(tmp_path, monkeypatch):
+    monkeypatch.setattr(departures, "READ_WITHIN", 0.0)
+    stage = Stage()
+    async with open_core(tmp_path, stage) as core:
+        asked = await begin_transient(core, "one")
+        async with core.conversations.open("local", asked.conversation.id):
+            stage.cue("one")
+            await core.ended(asked)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert await core.engine.conversation(asked.conversation.id)
+        await until_gone(core, asked.conversation.id)
+
+
 async def test_a_transient_conversation_is_in_no_list(tmp_path):
     stage = Stage()
     async with open_core(tmp_path, stage) as core:
@@ -270,6 +294,17 @@ async def test_a_transient_conversation_does_not_survive_the_server(tmp_path):
     async with open_core(tmp_path, Stage()) as core:
         await until_gone(core, asked.conversation.id)
         await core.until_quiet()
+
+
+async def test_a_conversation_that_has_gone_on_is_not_dropped(tmp_path):
+    async with open_core(tmp_path, Witness()) as core:
+        asked, one = await send(core, user("one"))
+        await send(core, user("one"), said(one.text), user("two"))
+        async with core.conversations.open("local", asked.conversation.id) as tail:
+            assert not await core.conversations.delete(tail, head=asked.reply.id)
+            assert await core.engine.conversation(asked.conversation.id)
+            assert await core.conversations.delete(tail, head=tail.history.head)
+        assert await core.engine.conversation(asked.conversation.id) is None
 
 
 # Replies whose asker has gone

@@ -168,6 +168,8 @@ class ConversationFeed(NativeFeed):
         if self._tail.deleted:
             return "deleted"
         history = history_of(self._tail)
+        if self._tail.transient and not history.running:
+            return "deleted"  # it goes when the last of its readers has left
         if self._running.draining.is_set():
             running = any(self._running.runs(reply_id) for reply_id in history.running)
             if self._running.drained or not running:

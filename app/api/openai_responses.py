@@ -29,6 +29,7 @@ from app.engine.base import StoredReply
 from app.errors import Invalid, NotFound, StillRunning, TooLarge
 from app.idempotency import Key
 from app.ids import Cursor
+from app.imports import MAX_IMPORT_BYTES
 from app.messages import Parameters
 from app.questions import Asked, Question
 from app.snapshots import history_of, read_message
@@ -116,9 +117,10 @@ async def cancel_response(request: Request[Any, Any, Any], node: ThisNode, respo
 async def delete_response(node: ThisNode, response_id: PathId) -> Response[bytes]:
     """Delete a response, and with the last one of a conversation the conversation."""
     async with open_response(node, response_id) as (tail, stored):
-        if await is_alone(node, tail, stored.reply.id):
-            await node.conversations.delete(tail)
-        else:
+        head = history_of(tail).head
+        alone = await is_alone(node, tail, stored.reply.id)
+        # Somebody may have gone on meanwhile.
+        if not (alone and await node.conversations.delete(tail, head=head)):
             await node.conversations.stop(tail, stored.reply.id)
             echo = msgspec.structs.replace(Echo.of(stored.parameters), deleted=True)
             await node.conversations.note(tail, stored.reply.id, echo.note(beside=stored.parameters.note))
@@ -226,7 +228,10 @@ async def _ask_after(
 async def _branch(node: Node, tail: Tail, leaf: str | None) -> list[Turn]:
     history = history_of(tail)
     ids = [message.id for message in history.branch(leaf)]
-    whole = await node.log.engine.messages(history.id, ids)
+    whole = await node.log.engine.messages(history.id, ids, MAX_IMPORT_BYTES)
+    if len(whole) < len(ids):
+        history_of(tail)  # it may have gone
+        raise TooLarge(f"What it follows is longer than {MAX_IMPORT_BYTES} bytes, and would have to be told once more.")
     return [Turn(m.role, m.parts, m.text) for m in map(whole.__getitem__, ids) if m.parts]
 
 

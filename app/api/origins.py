@@ -28,10 +28,10 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _LOOKED_AT = frozenset((b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"))
 _SCHEMES = {"ws": "http", "wss": "https"}
 """The schemes of WebSockets, and those of the pages that open them."""
-_EXPOSED = b"Location, Retry-After, Idempotency-Replayed, x-conversation-id, x-reply-id"
+_EXPOSED = b"Location, Retry-After, Idempotency-Replayed, x-conversation-id, x-reply-id, x-request-id"
+_USUAL = b"Content-Type, Idempotency-Key, Last-Event-ID"
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
-    (b"access-control-allow-headers", b"Content-Type, Idempotency-Key, Last-Event-ID"),
     (b"access-control-max-age", b"600"),
 ]
 
@@ -75,8 +75,11 @@ class Origins:
             (b"access-control-expose-headers", _EXPOSED),
             (b"vary", b"Origin"),
         ]
-        if scope["method"] == "OPTIONS" and any(n == b"access-control-request-method" for n, _ in scope["headers"]):
-            return await _answer(send, HTTPStatus.NO_CONTENT, [*shared, *_PREFLIGHT])
+        headers = dict(scope["headers"])
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            # Whatever a listed page wants to send: libraries say in headers of their own what they run on.
+            wanted = (b"access-control-allow-headers", headers.get(b"access-control-request-headers", _USUAL))
+            return await _answer(send, HTTPStatus.NO_CONTENT, [*shared, *_PREFLIGHT, wanted])
 
         async def send_shared(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -141,7 +141,7 @@ def query_number(request: Request[Any, Any, Any], name: str, default: float, low
         return default
     plain = len(text) <= 9 and text.isascii() and text.replace(".", "", 1).isdigit()
     if not plain or not low <= float(text) <= high:
-        raise Invalid(f"{name} is a number from {low:g} to {high:g}.", name)
+        raise Invalid(f"{name} is a number from {low:.12g} to {high:.12g}.", name)
     return float(text)
 
 

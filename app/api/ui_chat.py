@@ -13,10 +13,12 @@ from app.api.node import Node, PathId, ThisNode
 from app.api.requests import PRINCIPAL
 from app.api.stream import Stream
 from app.api.ui_requests import UIMessage, UIRequest, read_turns, results_of
-from app.branches import merged, open_calls
+from app.branches import digest, merged, open_calls
 from app.codecs.ui_messages import UIMessages
 from app.continuing import continued
-from app.errors import NotFound, TooLarge, TooMany
+from app.errors import Invalid, NotFound, TooLarge
+from app.history import History
+from app.idempotency import Key
 from app.ids import Cursor
 from app.messages import Parameters, Reply
 from app.questions import Asked, Question
@@ -32,21 +34,15 @@ _HEARTBEAT = b": ping\n\n"
 @post("/api/chat")
 async def send_ui_message(request: Request[Any, Any, Any], node: ThisNode) -> ASGIApp:
     """Take what `useChat` sends, and stream the reply."""
-    if node.streams.open >= node.streams.limit:
-        raise TooMany(f"{node.streams.limit} streams are open, which is the limit.")
     linger = read_linger(request.headers.get("x-on-disconnect"), "continue")
     take = partial(_take, max_messages=node.settings.max_messages)
     (sent, turns), key = await read_request(request, node, UIRequest, take)
-    conversation_id = await _find(node, sent.id)
-    if conversation_id is None:
-        asked, again = await node.conversations.create(PRINCIPAL, _question(sent, turns), alias=sent.id, key=key)
-    else:
-        async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
-            parent, new = await _place(node, tail, sent, turns)
-            asked, again = await node.conversations.ask(
-                tail, _question(sent, new), parent=parent, if_running="interrupt", key=key
-            )
-    return await _stream(node, asked, linger, again=again)
+    with node.streams.place():
+        asked, again = await _ask(node, sent, turns, key)
+        headers = {"Idempotency-Replayed": "true"} if again else {}
+        cursor = Cursor.parse(asked.cursor)
+        async with node.conversations.open(PRINCIPAL, asked.conversation.id) as tail:
+            return _feed(node, tail, asked.reply, cursor.seq if cursor else 0, linger, **headers)
 
 
 @get("/api/chat/{chat_id:str}/stream")
@@ -62,7 +58,7 @@ async def resume_ui_stream(request: Request[Any, Any, Any], node: ThisNode, chat
         stored = await node.log.engine.reply(conversation_id, running[-1]) if running else None
         if stored is None:
             return nothing
-        return _feed(node, tail, stored.reply, stored.after, linger, status=200)
+        return _feed(node, tail, stored.reply, stored.after, linger)
 
 
 @post("/api/chat/{chat_id:str}/stop", status_code=204)
@@ -81,7 +77,10 @@ def _take(sent: UIRequest, max_messages: int) -> tuple[UIRequest, list[Turn]]:
         raise TooLarge(f"A conversation holds {max_messages} messages at most.")
     if sum(len(message.parts) for message in sent.messages) > MAX_PARTS:
         raise TooLarge(f"The messages have more than {MAX_PARTS} parts.")
-    return sent, merged(read_turns(sent.messages))
+    turns = merged(read_turns(sent.messages))
+    if turns and turns[-1].role == "assistant":
+        raise Invalid("The last message is the assistant's already: there is nothing to answer.", "messages")
+    return sent, turns
 
 
 def _question(sent: UIRequest, turns: list[Turn]) -> Question:
@@ -103,29 +102,49 @@ async def _find(node: Node, chat_id: str) -> str | None:
     return chat_id if await engine.conversation(chat_id) else None
 
 
+async def _ask(node: Node, sent: UIRequest, turns: list[Turn], key: Key | None) -> tuple[Asked, bool]:
+    conversation_id = await _find(node, sent.id)
+    if conversation_id is None:
+        return await node.conversations.create(PRINCIPAL, _question(sent, turns), alias=sent.id, key=key)
+    async with node.conversations.open(PRINCIPAL, conversation_id) as tail:
+        parent, new = await _place(node, tail, sent, turns)
+        question = _question(sent, new)
+        return await node.conversations.ask(tail, question, parent=parent, if_running="interrupt", key=key)
+
+
 async def _place(node: Node, tail: Tail, sent: UIRequest, turns: list[Turn]) -> tuple[str | None, list[Turn]]:
     """Return the message that is followed, and the turns that are new there.
 
     An assistant's message is known by its id: a client that has hung up holds less of its text than there is.
     """
     history = history_of(tail)
-    known = [
-        place
-        for place, message in enumerate(sent.messages)
-        if message.role == "assistant" and message.id in history.messages
-    ]
-    if sent.trigger == "regenerate-message":
-        last = sent.message_id if sent.message_id in history.messages else history.head
-        if last is not None and history.messages[last].role == "assistant":
-            return history.messages[last].parent, []
+    again = sent.trigger == "regenerate-message"
+    if again and sent.message_id is not None and _is_reply(history, sent.message_id):
+        return history.messages[sent.message_id].parent, []
+    known = [place for place, message in enumerate(sent.messages) if _is_reply(history, message.id)]
     if known:
         answered = sent.messages[known[-1]]
-        new = await _results(node, tail, answered)
-        return answered.id, [*new, *read_turns(sent.messages[known[-1] + 1 :])]
-    if len(sent.messages) == 1 and sent.message_id is None:
+        rest = read_turns(sent.messages[known[-1] + 1 :])
+        if again:
+            return await _beside(node, tail, answered.id, rest)
+        return answered.id, [*await _results(node, tail, answered), *rest]
+    if len(sent.messages) == 1 and sent.message_id is None and not again:
         return history.head, turns  # a client that leaves the history to us
-    branch, rest = await continued(node.log.engine, PRINCIPAL, turns, history.id)
-    return branch.message_id if branch else None, list(rest)
+    branch, new = await continued(node.log.engine, PRINCIPAL, turns, history.id)
+    return branch.message_id if branch else None, list(new)
+
+
+def _is_reply(history: History, message_id: str) -> bool:
+    return message_id in history.messages and history.messages[message_id].role == "assistant"
+
+
+async def _beside(node: Node, tail: Tail, parent: str, rest: list[Turn]) -> tuple[str, list[Turn]]:
+    """Return the question behind a reply that is to be answered once more; a new one where it is not there."""
+    history = history_of(tail)
+    asked = [message.id for message in history.messages.values() if message.parent == parent]
+    whole = await node.log.engine.messages(history.id, asked)
+    same = [id for id, message in whole.items() if len(rest) == 1 and digest(b"", message) == digest(b"", rest[0])]
+    return (same[-1], []) if same else (parent, rest)
 
 
 async def _results(node: Node, tail: Tail, answered: UIMessage) -> list[Turn]:
@@ -136,19 +155,10 @@ async def _results(node: Node, tail: Tail, answered: UIMessage) -> list[Turn]:
     return [Turn("tool", given, "")] if given else []
 
 
-async def _stream(node: Node, asked: Asked, linger: float | None, *, again: bool) -> ASGIApp:
-    headers = {"Idempotency-Replayed": "true"} if again else {}
-    cursor = Cursor.parse(asked.cursor)
-    async with node.conversations.open(PRINCIPAL, asked.conversation.id) as tail:
-        return _feed(node, tail, asked.reply, cursor.seq if cursor else 0, linger, status=200, **headers)
-
-
-def _feed(
-    node: Node, tail: Tail, reply: Reply, after: int, linger: float | None, *, status: int, **headers: str
-) -> ASGIApp:
+def _feed(node: Node, tail: Tail, reply: Reply, after: int, linger: float | None, **headers: str) -> ASGIApp:
     conversation_id = history_of(tail).id
     codec = UIMessages(reply.id)
     opening = codec.opening({"conversation_id": conversation_id, "responder": reply.responder})
     feed = DialectFeed(node, tail, reply.id, after, codec, opening=opening, heartbeat=_HEARTBEAT, linger=linger)
     ids = {"x-conversation-id": conversation_id, "x-reply-id": reply.id}
-    return Stream(node.streams, feed, status=status, headers=_HEADERS | ids | headers)
+    return Stream(node.streams, feed, headers=_HEADERS | ids | headers)

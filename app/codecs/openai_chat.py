@@ -206,7 +206,7 @@ def frame_of(content: msgspec.Struct) -> bytes:
     return b"data: %b\n\n" % _encode(content)
 
 
-CUT = frame_of(server_error("stream_ended", "The stream had to end before its reply, which is kept."))
+CUT = frame_of(server_error("stream_ended", "The stream had to end before its reply."))
 """The last frame of a stream that has to end early."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,8 +29,9 @@ _encode = msgspec.json.Encoder().encode
 class UIMessages:
     """What of one reply was sent so far; `step` gives the chunks of its next records.
 
-    A call of a tool waits for what follows it: a result means that the responder runs its tools itself, and anything
-    else that whoever asked is to. A chunk for a part that was not begun would end the client's stream with an error.
+    A call of a tool waits for its result, which says that the responder has run it itself; at the reply's end those
+    are left that whoever asked is to run. A chunk for a part that was not begun would end the client's stream with an
+    error.
     """
 
     def __init__(self, reply_id: str) -> None:
@@ -67,7 +69,6 @@ class UIMessages:
             return
         kind = "reasoning" if delta.kind else "text"
         if self._part is None or self._part[0] != delta.part:
-            yield from self._tell_calls(executed=False)
             yield self._close()
             self._part = delta.part, kind
             yield _chunk({"type": f"{kind}-start", "id": str(delta.part)})
@@ -80,31 +81,32 @@ class UIMessages:
         return _chunk({"type": f"{kind}-end", "id": str(part)})
 
     def _result(self, result: ReplyToolResult) -> Iterator[bytes]:
-        yield from self._tell_calls(executed=True)
+        waiting = [call for call in self._calls if call.call_id == result.call_id]
+        self._calls = [call for call in self._calls if call.call_id != result.call_id]
+        yield from map(partial(self._tell_call, executed=True), waiting)
         if result.call_id in self._called:
             chunk = {"type": "tool-output-available", "toolCallId": result.call_id, "output": _plain(result.result)}
             yield _chunk({**chunk, "providerExecuted": True})
         else:
             yield _chunk({"type": "data-tool-result", "data": {"call_id": result.call_id, "result": result.result}})
 
-    def _tell_calls(self, *, executed: bool) -> Iterator[bytes]:
-        for call in self._calls:
-            self._called.add(call.call_id)
-            more = {"providerExecuted": True} if executed else {}
-            chunk = {"toolCallId": call.call_id, "toolName": call.name, **more}
-            try:
-                arguments = msgspec.json.decode(call.arguments or "{}")
-            except (msgspec.DecodeError, RecursionError):
-                wrong = {"type": "tool-input-error", "input": call.arguments, "errorText": "The arguments are no JSON."}
-                yield _chunk({**wrong, **chunk})
-            else:
-                yield _chunk({"type": "tool-input-available", "input": arguments, **chunk})
-        self._calls.clear()
+    def _tell_call(self, call: ReplyToolCall, *, executed: bool) -> bytes:
+        self._called.add(call.call_id)
+        more = {"providerExecuted": True} if executed else {}
+        chunk = {"toolCallId": call.call_id, "toolName": call.name, **more}
+        try:
+            arguments = msgspec.json.decode(call.arguments or "{}")
+        except (msgspec.DecodeError, RecursionError):
+            wrong = {"type": "tool-input-error", "input": call.arguments, "errorText": "The arguments are no JSON."}
+            return _chunk({**wrong, **chunk})
+        return _chunk({"type": "tool-input-available", "input": arguments, **chunk})
 
     def _end(self, ending: ReplyEnded) -> Iterator[bytes]:
         self.ended = True
-        yield from self._tell_calls(executed=False)
         yield self._close()
+        # A reply that was stopped asks for nothing any more.
+        if ending.status != "cancelled":
+            yield from map(partial(self._tell_call, executed=False), self._calls)
         yield _chunk({"type": "finish-step"})
         match ending.status:
             case "completed":

@@ -173,15 +173,31 @@ def branch(
 ) -> StoredBranch | None:
     """Return where the last of these branches is stored that is stored anywhere."""
     for place, digest in reversed(list(enumerate(digests))):
-        row = db.execute(
-            "SELECT c.id, m.id FROM messages m JOIN conversations c ON c.stream = m.stream"
-            " WHERE m.branch = ? AND c.principal = ? AND NOT c.transient AND (c.id = ? OR (? IS NULL AND m.answered))"
-            " ORDER BY m.stream DESC, m.position DESC LIMIT 1",
-            (digest, principal, conversation_id, conversation_id),
-        ).fetchone()
+        row = (
+            _answered_branch(db, principal, digest)
+            if conversation_id is None
+            else _branch_of(db, principal, digest, conversation_id)
+        )
         if row:
             return StoredBranch(row[0], row[1], place)
     return None
+
+
+def _answered_branch(db: sqlite3.Connection, principal: str, digest: bytes) -> tuple[str, str] | None:
+    return db.execute(  # type: ignore[no-any-return]
+        "SELECT c.id, m.id FROM messages m JOIN conversations c ON c.stream = m.stream"
+        " WHERE m.branch = ? AND m.answered AND c.principal = ? AND NOT c.transient"
+        " ORDER BY m.stream DESC, m.position DESC LIMIT 1",
+        (digest, principal),
+    ).fetchone()
+
+
+def _branch_of(db: sqlite3.Connection, principal: str, digest: bytes, conversation_id: str) -> tuple[str, str] | None:
+    return db.execute(  # type: ignore[no-any-return]
+        "SELECT ?, id FROM messages WHERE branch = ? AND stream ="
+        " (SELECT stream FROM conversations WHERE id = ? AND principal = ?) ORDER BY position DESC LIMIT 1",
+        (conversation_id, digest, conversation_id, principal),
+    ).fetchone()
 
 
 def answer(db: sqlite3.Connection, scope: bytes, since: datetime) -> StoredAnswer | None:

@@ -150,23 +150,23 @@ async def test_what_clients_send_beside_is_passed_over(server: WatchedServer):
 
 
 async def test_a_history_goes_on_in_the_conversation_that_it_comes_from(server: WatchedServer):
-    first = await complete(server, {"role": "developer", "content": "Be kind"}, "One")
+    first = await complete(server, {"role": "developer", "content": "Be kind"}, "One of these")
     before = await server.conversations()
-    history = [{"role": "system", "content": "Be kind"}, user("One"), assistant("One")]
+    history = [{"role": "system", "content": "Be kind"}, user("One of these"), assistant("One of these")]
 
-    second = await complete(server, *history, "Two")
-    again = await complete(server, *history, "Two")
-    other = await complete(server, *history[1:], "Two")
+    second = await complete(server, *history, "Two of these")
+    again = await complete(server, *history, "Two of these")
+    other = await complete(server, *history[1:], "Two of these")
 
     assert await server.conversations() == [other.headers["x-conversation-id"], *before]
     assert second.headers["x-conversation-id"] == again.headers["x-conversation-id"]
     assert await texts(server, first.headers) == [
         ("system", None, "Be kind"),
-        ("user", "0", "One"),
-        ("assistant", "1", "One"),
-        ("user", "2", "Two"),
-        ("assistant", "3", "Two"),
-        ("assistant", "3", "Two"),
+        ("user", "0", "One of these"),
+        ("assistant", "1", "One of these"),
+        ("user", "2", "Two of these"),
+        ("assistant", "3", "Two of these"),
+        ("assistant", "3", "Two of these"),
     ]
 
 

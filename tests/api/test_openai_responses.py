@@ -261,14 +261,13 @@ async def test_what_is_not_stored_is_found_while_it_runs_and_not_a_moment_longer
         conversation_id = stream.headers["x-conversation-id"]
         id = f"resp_{conversation_id}{stream.headers['x-reply-id']}"
         async with await server.listen(f"/conversations/{conversation_id}/events") as reader:
-            await reader.next()
             running = await server.get(f"{PATH}/{id}")
             await server.post(f"{PATH}/{id}/cancel")
             await until(stream, "response.incomplete")
+            ended = await server.get(f"{PATH}/{id}")
+            bye = (await reader.rest())[-1].json
 
-            ended = await server.get(f"{PATH}/{id}")  # though its reader keeps the conversation a little longer
-            assert (await server.get(f"/conversations/{conversation_id}")).status_code == 200
-
+    assert bye["reason"] == "deleted"
     assert running.json()["status"] == "in_progress"
     check_refusal(ended, 404)
 

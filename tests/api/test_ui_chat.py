@@ -129,6 +129,25 @@ async def test_a_reply_is_regenerated_beside_the_old_one(server: WatchedServer, 
     ]
 
 
+async def test_the_question_that_is_named_is_answered_anew_and_no_later_one(server: WatchedServer):
+    id = new_id()
+    first, told = await say(server, id, user("One"))
+    answer = assistant(told[0]["messageId"], {"type": "text", "text": "One"})
+    await say(server, id, user("One"), answer, user("Two"))
+    regenerate = {"trigger": "regenerate-message", "messageId": "an id of the client's own"}
+
+    await say(server, id, user("One"), **regenerate)
+    await say(server, id, user("One"), answer, user("Two"), **regenerate)
+    await say(server, id, user("One"), answer, user("Three"), **regenerate)
+
+    assert (await texts(server, first.headers["x-conversation-id"]))[4:] == [
+        ("assistant", "0", "One"),
+        ("assistant", "2", "Two"),
+        ("user", "1", "Three"),
+        ("assistant", "6", "Three"),
+    ]
+
+
 async def test_a_running_reply_is_resumed_from_its_beginning_and_stopped_at_its_own_path(server: WatchedServer):
     id = new_id()
     stream = await pour(server, id, user("Slowly"), **ONE_TOKEN)
@@ -256,6 +275,9 @@ MESSAGE = {"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
         ({"id": "x", "messages": [MESSAGE], "model": "nobody"}, 422, "responder"),
         ({"id": "x", "messages": [MESSAGE], "model": "echo", "options": {"loud": 1}}, 422, "options.loud"),
         ({"id": "x", "messages": [MESSAGE | {"parts": []}]}, 422, "messages"),
+        ({"id": "x", "messages": [MESSAGE, {"role": "assistant", "parts": MESSAGE["parts"]}]}, 422, "messages"),
+        ({"id": "x", "messages": [MESSAGE], "tools": [{"name": ""}]}, 422, "tools"),
+        ({"id": "x", "messages": [MESSAGE], "toolChoice": "clock"}, 422, "tool_choice"),
         ({"id": "x", "messages": [MESSAGE | {"parts": [TOOL]}]}, 422, "messages[0].parts[0].type"),
         ({"id": "x", "messages": [MESSAGE | {"parts": [{"type": "file", "mediaType": "audio/wav", "url": "data:,"}]}]},
          422, "messages[0].parts[0].type"),

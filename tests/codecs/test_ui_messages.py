@@ -119,6 +119,22 @@ def test_a_call_with_its_result_is_the_responders_own():
     }
 
 
+def test_each_call_is_told_by_its_own_result_and_at_the_end_those_without_one():
+    theirs = ReplyToolCall("r", 2, "call-2", "bell", "{}")
+    told = chunks(CALL, theirs, ReplyDelta("r", 3, "Hm."), ReplyToolResult("r", 4, "call-1", "12:00"), ended())
+
+    inputs = [chunk for chunk in told if chunk["type"] == "tool-input-available"]
+    assert [(chunk["toolCallId"], chunk.get("providerExecuted")) for chunk in inputs] == [
+        ("call-1", True),
+        ("call-2", None),
+    ]
+    assert told.index(inputs[1]) == len(told) - 3
+
+
+def test_a_reply_that_was_stopped_asks_for_nothing_any_more():
+    assert [chunk["type"] for chunk in chunks(CALL, ended("cancelled", None))] == ["finish-step", "abort"]
+
+
 def test_arguments_that_are_no_json_are_told_as_an_error_of_that_call():
     (wrong, *_) = chunks(ReplyToolCall("r", 0, "c", "f", "{oops"), ended())
 
