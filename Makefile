@@ -30,8 +30,8 @@ demo-llm: .venv/.demo ## run it with a small real language model, on this proces
 install: .venv/.dev ## install everything into .venv, hashes checked; quick when nothing changed
 	@echo "Everything is installed in .venv."
 
-test: .venv/.dev .venv/.web ## run every test, a process per core; the page's own only when it has changed
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+test: .venv/.dev .venv/.web ## run every test, in a process more than there are cores; the page's own only when it has changed
+	@$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal $(ARGS)
 
 cover: .venv/.dev ## run every test and report branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
