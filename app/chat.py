@@ -226,6 +226,7 @@ def _next_prompt() -> str | None:
         click.echo("> ", nl=False, err=True)
         return input()
     except (EOFError, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it leaves; a second one would kill it
         click.echo(err=True)
         return None
 

@@ -72,7 +72,7 @@ class Typist:
             while self.process.poll() is None:
                 self.type(pressing)
                 with suppress(subprocess.TimeoutExpired):
-                    await asyncio.to_thread(self.process.wait, 0.5)
+                    await asyncio.to_thread(self.process.wait, 0.05)
         return self.process.returncode
 
     def _read(self) -> None:
