@@ -135,6 +135,7 @@ async def test_broken_code_is_a_422_that_names_the_line_and_what_was_accepted_ru
     assert other == "Hello"
     assert waited["text"] == "one and out"
     assert await text(server) == "two and out"
+    await server.stop()  # then all that it wrote has been read
     assert any("does not load any more" in entry.get("event", "") for entry in server.log)
 
 

@@ -58,6 +58,7 @@ async def test_an_index_that_was_harmed_is_made_anew(start_server: StartServer, 
     await server.start()
 
     assert await found(server, "tapir") == ids[::-1]
+    await server.stop()  # then all that it wrote has been read
     assert [entry["event"] for entry in server.log].count("the search index is made anew") == 1
 
 
@@ -83,5 +84,6 @@ async def test_an_index_that_cannot_be_stored_fails_alone_and_comes_back(start_s
             await asyncio.sleep(0.01)
 
     assert await found(server, "tapir") == [id]
+    await server.stop()
     said = [entry["event"].partition(":")[0] for entry in server.log if entry["logger"] == "app.search"]
     assert said == ["search does not work", "the search index is made anew", "search works again"]
