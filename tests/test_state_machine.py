@@ -230,7 +230,7 @@ class LogMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_log_keeps_its_invariants_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in [
         (log_module, "COMMIT_INTERVAL", 0.0),

@@ -21,8 +21,9 @@ from tests.api.watched import WatchedServer  # noqa: E402
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WatchedServer]:
-    """The server that all modules share."""
-    async with WatchedServer(tmp_path_factory.mktemp("data"), max_running=1000) as server:
+    """The server that all modules share; the replies that say nothing outlast them, however long they take."""
+    settings = {"max_running": 1000, "reply_idle_seconds": 3600}
+    async with WatchedServer(tmp_path_factory.mktemp("data"), **settings) as server:
         yield server
         await server.kill()
     server.check_log()

@@ -54,7 +54,7 @@ async def read(core: Core, asked: Any, client: Client) -> None:
         await Stream(Streams(9), feed)({"type": "http"}, client.receive, client.send)  # type: ignore[typeddict-item]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 async def test_a_reply_that_ends_while_a_ping_waits_is_sent_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +81,7 @@ async def test_a_reply_that_ends_while_a_ping_waits_is_sent_to_its_end(
     assert [event for event in client.events() if event != "ping"][-3:] == ["reply.delta", "reply.delta", "reply.ended"]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 async def test_a_conversation_that_is_deleted_under_a_slow_reader_says_bye(tmp_path: Path) -> None:
     deleted = asyncio.Event()
 

@@ -90,6 +90,7 @@ class Crowd:
             await watcher.reached((await self.server.get(f"/conversations/{watcher.conversation_id}")).json()["cursor"])
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1])
 async def test_a_server_killed_again_and_again_keeps_every_promise(
     start_server: Callable[..., Awaitable[Server]], seed: int

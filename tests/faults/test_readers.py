@@ -149,7 +149,7 @@ async def abuse(server: CountedServer, path: str, kind: int) -> None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_thousands_of_rude_clients_leave_nothing_behind(counted: CountedServer) -> None:
     asker = Asker(counted)
     quiet = await asker.ask("drizzle 100")

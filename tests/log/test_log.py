@@ -19,7 +19,7 @@ from tests.support.reader import Reader
 from tests.support.scheduler import run_seeded
 from tests.support.talk import Talk
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 
 # Numbers, and publishing after the commit

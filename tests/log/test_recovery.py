@@ -16,7 +16,7 @@ from tests.support.logs import kill, running_talk, until, whole_log
 from tests.support.memory import Disk, MemoryEngine
 from tests.support.talk import Talk
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)

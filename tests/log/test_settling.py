@@ -15,7 +15,7 @@ from app.subscription import BEHIND, Subscription
 from tests.support.logs import running_talk, until
 from tests.support.memory import Disk, MemoryEngine
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from tests.support.logs import Gate, say, texts
 from tests.support.memory import MemoryEngine
 from tests.support.talk import Talk
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 
 # Tails in memory
