@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
+from app.cadence import Cadence
 from app.engine.base import Commit, Engine, Entry, Row, Settlement
 from app.errors import RESTORE, NotFound, NotStoring, StartError
 from app.events import Event, Record
@@ -19,10 +20,6 @@ from app.tails import Tails
 
 logger = logging.getLogger(__name__)
 
-COMMIT_INTERVAL = 0.005
-"""Seconds from one commit to the next on a busy server..."""
-FULL = 8
-"""... where it is one that brings so many appends; one that brings fewer is followed sooner, by as much."""
 PROBE_INTERVAL = 0.5
 """Seconds between tries while the store takes no commit, so that it is found to work again though nobody writes; and
 while it takes one stream's settlement not."""
@@ -147,6 +144,7 @@ class Log:
 
     async def _commit_all(self) -> None:
         loop = asyncio.get_running_loop()
+        cadence = Cadence(loop.time())
         while not self._closing or self._pending:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if self.storing and not self._put_off else PROBE_INTERVAL):
@@ -157,7 +155,7 @@ class Log:
                 await self._settle_apart(list(self._put_off))
             if self.storing and not self._pending and not self._due:
                 continue
-            pause = COMMIT_INTERVAL * min(1.0, len(self._pending) / FULL)
+            pause = cadence.pause(len(self._pending), started)
             await self._commit_once()
             if not self._closing:
                 await asyncio.sleep(max(0.0, started + pause - loop.time()))

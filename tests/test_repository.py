@@ -23,7 +23,7 @@ WEB = ROOT / "web"
 # An exact name wins over a pattern. A new module in app/ is added to the line that it belongs on.
 LAYERS = """
     responders.base
-    app.ids | app.errors | app.characters | app.words | app.client | app.terminal
+    app.ids | app.errors | app.characters | app.words | app.cadence | app.client | app.terminal
     app.settings | app.titles
     app.messages
     app.events | app.exports | app.branches

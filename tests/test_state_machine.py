@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app import cadence
 from app import log as log_module
 from app import subscription as subscription_module
 from app import tail as tail_module
@@ -233,7 +234,8 @@ class LogMachine(RuleBasedStateMachine):
 @pytest.mark.timeout(300)
 def test_the_log_keeps_its_invariants_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in [
-        (log_module, "COMMIT_INTERVAL", 0.0),
+        (cadence, "QUIET", 0.0),
+        (cadence, "BUSY", 0.0),
         (log_module, "PROBE_INTERVAL", 0.001),
         (log_module, "SETTLE_EVERY", 6),
         (log_module, "SETTLE_LATE", 8),

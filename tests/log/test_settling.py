@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from app import cadence
 from app import log as log_module
 from app.errors import NotFound
 from app.events import BroadcastMessage
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture(autouse=True)
 def no_pacing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "COMMIT_INTERVAL", 0)
+    monkeypatch.setattr(cadence, "QUIET", 0)
+    monkeypatch.setattr(cadence, "BUSY", 0)
 
 
 # Settling
