@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from contextlib import suppress
 from typing import Any
 
 from tests.api.watched import SILENT, WatchedServer, reply_path
 from tests.support.sse import EventStream
 
+FLOWS_WITHIN = 20.0
+
 
 class Control:
-    """A reply of two hundred tokens a second, and a subscriber that reads all of it from its first event."""
+    """A reply of two hundred tokens a second, and a subscriber that reads all of it from its first event.
+
+    It reads all the time, for one that left the stream alone while the other tests run would be cut.
+    """
 
     def __init__(self, server: WatchedServer, asked: dict[str, Any], stream: EventStream) -> None:
         self.server = server
@@ -20,6 +26,8 @@ class Control:
         self.stream = stream
         self._pieces: list[str] = []
         self._length = 0
+        self._grown = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
 
     @classmethod
     async def begin(cls, server: WatchedServer) -> Control:
@@ -32,15 +40,17 @@ class Control:
         """Assert that tokens still arrive: events that were appended after this call was made."""
         reply = (await self.server.get(reply_path(self.asked))).json()["reply"]
         assert reply["status"] in ("accepted", "running")
-        while self._length <= len(reply["text"]):
-            await self._read()
+        async with asyncio.timeout(FLOWS_WITHIN):
+            while self._length <= len(reply["text"]):
+                assert not self._reading.done(), f"the stream has ended: {self._reading}"
+                self._grown.clear()
+                await self._grown.wait()
 
     async def end(self) -> None:
         """Stop the reply, and assert that the subscriber saw one unbroken log (I1, I2, I4, I8)."""
         await self.server.stop_reply(self.asked)
-        with suppress(EOFError):
-            while True:
-                await self._read()
+        async with asyncio.timeout(FLOWS_WITHIN):
+            await self._reading
         events = self.stream.events()
         ending = events[-1].json
         self.stream.cut()
@@ -53,10 +63,16 @@ class Control:
         assert ending["text_sha256"] == hashlib.sha256(ending["text"].encode()).hexdigest()
 
     async def _read(self) -> None:
-        frame = await self.stream.next()
-        if frame.event == "reply.delta":
-            self._pieces.append(frame.json["text"])
-            self._length += len(self._pieces[-1])
+        try:
+            with suppress(EOFError):
+                while True:
+                    frame = await self.stream.next(within=math.inf)
+                    if frame.event == "reply.delta":
+                        self._pieces.append(frame.json["text"])
+                        self._length += len(self._pieces[-1])
+                    self._grown.set()
+        finally:
+            self._grown.set()
 
 
 class Quiet:
