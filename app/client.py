@@ -49,7 +49,7 @@ class Client(AbstractAsyncContextManager["Client"]):
 
     def __init__(self, url: str, pause: Callable[[float, Exception], Awaitable[Any]] = asyncio.sleep) -> None:
         self._url, self._pause = url.rstrip("/"), pause
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)  # servers close what idles for 5 s
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)  # many servers close what idles for 5 s
         self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, raise_for_status=_check)
 
     async def __aexit__(self, *_: object) -> None:

@@ -36,6 +36,9 @@ SPARE_CONNECTIONS = 1000
 """How many connections may be open beside those that carry streams."""
 SPARE_FILES = 100
 """How many files the process may need for something else than connections."""
+KEEP_ALIVE_SECONDS = 8
+"""How long a connection may rest between two requests. Clients that keep theirs for 5 seconds, httpx and with it
+OpenAI's library, would else send a prompt at the moment in which we close."""
 COLLECTED_AFTER = 10_000
 """How many more objects there are than at the last look before Python looks for cycles among the newest."""
 SILENT_SECONDS = 30
@@ -131,6 +134,7 @@ async def _serve(settings: Settings) -> None:
                 server_header=False,
                 proxy_headers=False,  # whom to believe them is no setting, and nothing here asks for them
                 limit_concurrency=_max_connections(settings),
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=1,
             )
             # What was loaded by now stays. Looking at it again and again, and so often, takes a tenth of all CPU.

@@ -8,6 +8,7 @@ import resource
 import socket
 import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 
 from app.server import _listen, _max_connections
 from app.settings import Settings
+from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +61,17 @@ def test_a_traceback_on_a_terminal_shows_no_prompt(tmp_path: Path) -> None:
 
     assert answer.text == "a"
     assert b"PRIVATE" not in seen
+
+
+def test_a_connection_rests_for_longer_than_httpx_keeps_it(server: Server) -> None:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("GET", "/health/live")
+    connection.getresponse().read()
+
+    assert connection.sock
+    connection.sock.settimeout(httpx.Limits().keepalive_expiry)
+    with connection.sock as resting, pytest.raises(TimeoutError):  # an end would be read as nothing at all
+        resting.recv(1)
 
 
 def test_accepted_connections_are_ended_when_the_peer_vanishes() -> None:
