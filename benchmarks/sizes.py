@@ -73,7 +73,8 @@ TINY = Sizes(
     light_replies=2,
     long_messages=40,
     stored_conversations=40,
-    growth_tokens=50,
+    growth_tokens=100,
+    growth_rate=100.0,
     upstream_replies=2,
     upstream_tokens=120,
 )

@@ -8,10 +8,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.browser import chromium
 from tests.support.server import Server
+
+# A machine that is busy with something else is no bug.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 without_browser = pytest.StashKey[list[str]]()
 
