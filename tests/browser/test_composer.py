@@ -48,6 +48,18 @@ async def test_a_prompt_that_is_refused_for_now_stays_and_is_tried_again_as_it_i
 # While a reply runs
 
 
+async def test_who_has_clicked_on_send_can_write_on(server: Server, open_tab: OpenTab, gate: Gate) -> None:
+    tab = await open_tab(server)
+    await tab.ask("Hello")
+    await expect(tab.replies).to_have_text(re.compile("Hello"))
+
+    await tab.message.fill(f"{gate}")
+    await tab.button("Send").click()
+
+    await expect(tab.button("Stop")).to_be_visible()
+    await expect(tab.message).to_be_focused()
+
+
 async def test_a_prompt_that_is_sent_while_a_reply_runs_waits_for_it(
     server: Server, open_tab: OpenTab, gate: Gate
 ) -> None:
