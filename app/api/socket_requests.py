@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from app.api.messages import NewMessage, Retry
 from app.api.node import Node
 from app.api.requests import OPTIONS_BYTES, PRINCIPAL, body_limit, convert, make_key
 from app.api.socket_wire import SOCKET_PATH
+from app.errors import Malformed
 from app.idempotency import Key
 from app.questions import Asked, Question
 from app.settings import Settings
@@ -102,8 +104,9 @@ def name_of(value: object) -> str | int | None:
 
 
 def message_limit(settings: Settings) -> int:
-    """Return how many bytes a message may have: as many as a request that begins a conversation."""
-    return body_limit(2 * settings.max_prompt_bytes, OPTIONS_BYTES, TITLE_BYTES, settings.max_broadcast_bytes)
+    """Return how many bytes a message may have: as many as the longest body of the calls that it stands for."""
+    create = body_limit(2 * settings.max_prompt_bytes, OPTIONS_BYTES, TITLE_BYTES)
+    return max(create, body_limit(settings.max_broadcast_bytes))
 
 
 async def obey(node: Node, command: Command) -> dict[str, Any]:
@@ -143,20 +146,25 @@ async def obey(node: Node, command: Command) -> dict[str, Any]:
 
 
 async def finished(doing: Coroutine[Any, Any, T]) -> T:
-    """Await what is not to be left half done, though whoever awaits it may be cancelled meanwhile."""
+    """Await what is not to be left half done, though whoever awaits it may be cancelled meanwhile, and twice."""
     task = asyncio.ensure_future(doing)
     try:
         return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+    finally:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
 
 
 async def _key(command: Create | Ask | Again | Say, given: str | None) -> Key | None:
     """Return the key of a command: what it asks, but for what this request is called, has to be the same again."""
     if given is None:
         return None
-    return await make_key("WS", SOCKET_PATH, given, _encode(msgspec.structs.replace(command, request=None)))
+    try:
+        body = _encode(msgspec.structs.replace(command, request=None))
+    except RecursionError as error:
+        raise Malformed("The body is nested too deeply.") from error
+    return await make_key("WS", SOCKET_PATH, given, body)
 
 
 def _accepted(answer: tuple[Asked, bool]) -> dict[str, Any]:

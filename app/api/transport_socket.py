@@ -18,6 +18,7 @@ from app.codecs.websocket import make_messages
 
 AT_ONCE = 4096
 """How many bytes are parsed at a time: a flood of tiny frames must not hold up everybody."""
+_LONGEST_PING = 125
 
 _logger = logging.getLogger(__name__)
 _logger.setLevel(logging.WARNING)  # or each connection would be told of
@@ -42,6 +43,8 @@ class TransportSocket(TransportWire):
         "_began",
         "_busy",
         "_came",
+        "_ended",
+        "_max_bytes",
         "_message",
         "_messages",
         "_open",
@@ -65,6 +68,9 @@ class TransportSocket(TransportWire):
         self._arrived = asyncio.Event()
         self._busy = False
         """Whether a message was taken, and its answer is on the way."""
+        self._ended = False
+        """Whether the client sends no more."""
+        self._max_bytes = 0
         self._paused = self._soon = False
         self._began = 0.0
         """When the message began to come in that is not whole yet."""
@@ -76,7 +82,9 @@ class TransportSocket(TransportWire):
 
     async def accept(self, key: str, max_bytes: int) -> None:
         """Answer the handshake."""
-        self._parser = ServerProtocol(state=OPEN, max_size=max_bytes, logger=_logger)
+        # The parser counts a ping between the pieces of a message, too; so the message is measured here.
+        self._max_bytes = max_bytes
+        self._parser = ServerProtocol(state=OPEN, max_size=max_bytes + _LONGEST_PING, logger=_logger)
         self._open = True
         given = [*self._server.default_headers, (b"sec-websocket-accept", accept_key(key).encode())]
         lines = b"".join(b"%b: %b\r\n" % header for header in given)
@@ -105,7 +113,8 @@ class TransportSocket(TransportWire):
 
     async def _close(self, code: int) -> None:
         if self._open and self._parser:
-            self._parser.send_close(code)
+            if self._parser.state is OPEN:  # or the client has closed it behind what it asked
+                self._parser.send_close(code)
             self._finish()
         await asyncio.get_running_loop().create_future()  # until `connection_lost` cancels us
 
@@ -114,6 +123,8 @@ class TransportSocket(TransportWire):
     async def receive(self) -> bytes:
         """Return the next message."""
         self._busy = False
+        if self._messages or self._ahead:
+            await asyncio.sleep(0)  # or who asks without end would leave nobody a turn
         while not self._messages:
             self._arrived.clear()
             self._read()
@@ -125,6 +136,12 @@ class TransportSocket(TransportWire):
         """Take bytes, and parse them as far as may be."""
         self._ahead += data
         self._read()
+
+    def eof_received(self) -> bool:
+        """Note that the client sends no more; what it has asked is done before the connection ends."""
+        self._ended = True
+        self._read()
+        return not self._transport.is_closing()
 
     def resume_writing(self) -> None:
         """Note that the transport takes more, and read on."""
@@ -153,6 +170,8 @@ class TransportSocket(TransportWire):
         if self._paused != bool(self._ahead) and not self._transport.is_closing():
             self._paused = bool(self._ahead)
             (self._transport.pause_reading if self._paused else self._transport.resume_reading)()
+        if self._ended and not (self._ahead or self._messages or self._busy):
+            self._transport.close()
 
     def _read_on_soon(self) -> None:
         self._soon = False
@@ -182,6 +201,9 @@ class TransportSocket(TransportWire):
             return False
         if frame.opcode in (Opcode.TEXT, Opcode.CONT):
             self._message += frame.data
+            if len(self._message) > self._max_bytes:
+                parser.fail(CloseCode.MESSAGE_TOO_BIG, f"messages have at most {self._max_bytes} bytes")
+                return False
             if frame.fin:
                 return self._take_message(parser)
         return True
@@ -221,9 +243,10 @@ class TransportSocket(TransportWire):
     def _hurry(self) -> None:
         """Close out a client whose message comes in too slowly, or look again later."""
         assert self._parser  # noqa: S101 - nothing comes in before it is there
-        due = self._began + self.MESSAGE_SECONDS + self._came / SLOWEST_BODY - asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        due = self._began + self.MESSAGE_SECONDS + self._came / SLOWEST_BODY - now
         if self._paused:
-            due = max(due, 1.0)  # it waits for us
+            self._began, due = now, 1.0  # it waits for us, which does not count
         if due > 0:
             self._arm(due, self._hurry)
         else:

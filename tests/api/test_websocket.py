@@ -297,6 +297,17 @@ async def test_a_client_that_asks_and_leaves_has_asked(server: WatchedServer):
     assert "Asked and gone" in titles
 
 
+@pytest.mark.parametrize("close", [b"", frame(8, b"\x03\xe8")], ids=["none", "a close"])
+async def test_what_was_asked_is_done_though_the_client_has_hung_up_behind_it(server: WatchedServer, close: bytes):
+    prompts = {f"Number {number} behind {close!r}" for number in range(3)}
+    async with await open_raw(server) as raw:
+        await raw.send(b"".join(text(type="create", prompt=prompt, **QUICK) for prompt in prompts) + close)
+        raw.half_close()
+        await raw.rest()
+
+    assert prompts <= {conversation["title"] for conversation in await server.state()}
+
+
 async def test_a_closed_socket_stops_no_reply(server: WatchedServer, socket: Socket):
     asked = await socket.do("create", prompt="Go on without me", **SILENT)
     await socket.subscribe(stream_of(asked), asked["cursor"])

@@ -165,6 +165,18 @@ async def test_a_socket_and_each_subscription_count_as_streams(start_server: Sta
     assert 1 <= bye["retry_after"] <= 3
 
 
+async def test_a_socket_over_the_limit_ends_whatever_came_with_its_handshake(start_server: Start):
+    server = await start_server(max_streams=1)
+    lines = "".join(f"{header}\r\n" for header in HANDSHAKE).encode()
+    async with await Socket.open(server):
+        for behind in (frame(8, b"\x03\xe8"), frame(2), b"\x83\x80\x00\x00\x00\x00"):
+            async with await Raw.open(server) as raw:
+                head = b"GET /ws HTTP/1.1\r\n" + raw.host + lines + b"\r\n"
+                await raw.send(head + text(type="stop") + behind)
+
+                assert b'"reason":"overloaded"' in await raw.rest()
+
+
 async def test_the_limit_of_a_prompt_holds_here_too(start_server: Start):
     server = await start_server(max_prompt_bytes=1000, max_running=1)
     async with await Socket.open(server) as socket:

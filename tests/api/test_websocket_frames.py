@@ -118,6 +118,29 @@ async def test_a_message_may_come_in_pieces_with_pings_between(server: WatchedSe
     assert said.endswith(b"\x88\x02\x03\xe8")
 
 
+async def test_a_ping_between_its_pieces_does_not_count_towards_a_message(server: WatchedServer):
+    async with await open_raw(server) as raw:
+        await raw.send(frame(TEXT, b" " * (LIMIT - len(SMALL)), fin=False) + frame(PING, b"?" * 125))
+        await raw.send(frame(CONT, SMALL) + frame(CLOSE, b"\x03\xe8"))
+
+        said = await raw.rest()
+
+    assert b"\x8a\x7d" + b"?" * 125 in said
+    assert b'"path":"conversation_id"' in said
+    assert said.endswith(b"\x88\x02\x03\xe8")
+
+
+async def test_a_request_may_be_nested_as_deeply_as_one_without_a_key(server: WatchedServer):
+    async with await Socket.open(server) as socket:
+        for depth in range(900, 1000, 2):
+            options = "[" * depth + "]" * depth + " " * 20_000
+            await socket.connection.send(
+                f'{{"type":"create","prompt":"x","idempotency_key":"{depth}","options":{{"a":{options}}}}}'
+            )
+
+            assert (await socket.next())["problem"]["status"] in (400, 422)
+
+
 async def test_a_good_request_before_a_bad_frame_is_answered(server: WatchedServer):
     async with await open_raw(server) as raw:
         await raw.send(text(type="unsubscribe", stream="x", request="last") + frame(BINARY) + text(type="nothing"))
