@@ -176,17 +176,26 @@ class Stream:
         while self.feeds:
             self.woken.clear()  # before every look: a wake-up from here on is not lost
             if loop.time() >= ping_at:
-                await self.wire.write(b"".join([feed.ping() for feed in self.feeds]))
+                await self._ping()
                 ping_at = loop.time() + PING_SECONDS
             if await self._look() and self.feeds:
                 await self._rest(ping_at)
+
+    async def _ping(self) -> None:
+        await self.wire.write(b"".join([feed.ping() for feed in self.feeds]))
 
     async def _look(self) -> bool:
         """Send what is next on each stream, and let go of those that are over; says whether that was nothing."""
         over: dict[Feed, Farewell] = {}
         at_rest = True
         for feed in self.feeds:
-            if (pieces := await feed.poll()) is not None:
+            try:
+                pieces = await feed.poll()
+            except NotFound:
+                pieces = None  # deleted under a reader who was behind: what was to come is gone, and it is over
+                if not feed.farewell():
+                    raise
+            if pieces is not None:
                 at_rest = False
                 for piece in pieces:
                     await self.wire.write(piece)

@@ -84,6 +84,10 @@ class Socket(Stream):
         except* Gone:
             pass
 
+    async def _ping(self) -> None:
+        async with self._turn:
+            await super()._ping()
+
     async def _look(self) -> bool:
         async with self._turn:
             return await super()._look()
@@ -103,7 +107,8 @@ class Socket(Stream):
         """Answer one request after the other. The next one is not read before the answer to this one is taken."""
         while True:
             self._own.busy = False
-            self.woken.set()  # it may be over now
+            if self._node.running.draining.is_set():
+                self.woken.set()  # it may be over now
             message = await self.wire.receive()
             self._own.busy = True
             name = None

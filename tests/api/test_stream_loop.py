@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
 
 from app.api import stream
-from app.api.feeds import NativeFeed
+from app.api.feeds import ConversationFeed, NativeFeed
+from app.api.list_feed import ListFeed
 from app.api.reply_feeds import ReplyFeed
+from app.api.socket_requests import finished
 from app.api.stream import Stream, Streams, Watch
+from app.api.transport_socket import TransportSocket
+from app.api.websocket import Socket
 from app.events import BroadcastMessage, Record
 from app.ids import Cursor
+from app.resume import judge
+from app.settings import Settings
 from app.subscription import Subscription
 from app.tail import Batch, Tail
 from app.tails import Tails
@@ -107,6 +117,198 @@ async def test_a_conversation_that_is_deleted_under_a_slow_reader_says_bye(tmp_p
 
     assert client.ended
     assert client.events()[-1] == "bye"
+
+
+@pytest.mark.timeout(60)
+async def test_the_streams_beside_one_that_is_deleted_under_a_slow_reader_go_on(tmp_path: Path) -> None:
+    deleted, gone, heard = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def long(prompt: Any) -> Any:
+        for number in range(3000):
+            yield f"{number} "
+        await asyncio.get_running_loop().create_future()
+
+    async def wait_for_the_end(body: bytes) -> None:
+        if b"event: reply.delta" in body:
+            await deleted.wait()
+        if b"event: bye" in body:
+            gone.set()
+        if b"conversation.changed" in body and gone.is_set():
+            heard.set()
+
+    async with open_core(tmp_path, long) as core:
+        asked = await core.ask()
+        client = Client(wait_for_the_end)
+        async with core.log.tails.open(f"conversation/{asked.conversation.id}") as tail:
+            feed = ConversationFeed(core.log, core.running, tail, judge(tail, asked.cursor), named=True)
+        both = Stream(Streams(9), feed, ListFeed(core.log, core.running, "local", named=True))
+        reading = asyncio.create_task(both({"type": "http"}, client.receive, client.send))  # type: ignore[typeddict-item]
+        await core.until_text(asked, "".join(f"{number} " for number in range(3000)))
+        async with core.conversations.open("local", asked.conversation.id) as tail:
+            await core.conversations.delete(tail)
+        deleted.set()
+        await gone.wait()
+        await core.ask()
+        await heard.wait()
+        reading.cancel()
+
+    assert not client.ended
+    assert client.events().count("bye") == 1
+
+
+@pytest.mark.timeout(60)
+async def test_no_ping_of_a_stream_comes_before_its_hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PING_SECONDS", 0.05)
+    due, said = asyncio.Event(), asyncio.Event()
+    requests = iter(["", '{"type":"subscribe","stream":"conversations"}'])
+    sent: list[dict[str, Any]] = []
+
+    class Turn(asyncio.Lock):
+        async def acquire(self) -> Literal[True]:
+            if self.locked():
+                due.set()
+            return await super().acquire()
+
+    async def receive() -> Any:
+        for text in requests:
+            return {"type": "websocket.receive", "text": text} if text else {"type": "websocket.connect"}
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            sent.append(json.loads(message["text"]))
+            if sent[-1]["type"] == "ping" and "stream" in sent[-1]:
+                said.set()
+
+    async with open_core(tmp_path) as core:
+        listed = core.engine.conversations
+
+        async def wait_for_the_ping(*asked: Any) -> Any:
+            await due.wait()
+            return await listed(*asked)
+
+        monkeypatch.setattr(core.engine, "conversations", wait_for_the_ping)
+        node = SimpleNamespace(
+            settings=Settings(),
+            log=core.log,
+            running=core.running,
+            streams=Streams(9),
+            broadcast=SimpleNamespace(tail=SimpleNamespace(listeners={})),
+        )
+        socket = Socket(node, {"headers": []})  # type: ignore[arg-type, typeddict-item]
+        socket._turn = Turn()
+        running = asyncio.create_task(socket({"type": "websocket"}, receive, send))  # type: ignore[typeddict-item]
+        await said.wait()
+        running.cancel()
+
+    assert next(message["type"] for message in sent if "stream" in message) == "hello"
+
+
+@pytest.mark.timeout(60)
+async def test_a_request_is_done_however_often_its_socket_is_cut() -> None:
+    begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await go_on.wait()
+        done.set()
+
+    task = asyncio.create_task(finished(work()))
+    await begun.wait()
+    for _ in range(3):
+        task.cancel()
+        await turns(2)
+    go_on.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
+
+
+class Still(asyncio.Transport):
+    """A transport that takes everything and brings nothing by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def set_protocol(self, protocol: Any) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def write_eof(self) -> None: ...
+
+
+class Clock:
+    """The loop, with a time that a test moves; `due` is what was to be called last."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: Callable[[], object] = list
+        self.call_soon = asyncio.get_running_loop().call_soon
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Any:
+        self.due = callback
+        return SimpleNamespace(cancel=list)
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_everybody_has_a_turn_between_two_requests_of_a_flood() -> None:
+    socket = TransportSocket(Still(), ServerState(), chunked=True, read_on=None)
+    await socket.accept("", 2000)
+    socket.data_received(Frame(Opcode.TEXT, b"{}").serialize(mask=True) * 2000)
+    taken: list[bytes] = []
+
+    async def take_all() -> None:
+        while True:
+            taken.append(await socket.receive())
+
+    taking = asyncio.create_task(take_all())
+    for turn in range(2000):
+        assert len(taken) <= turn
+        await turns(1)
+    taking.cancel()
+
+    assert len(taken) > 1900
+
+
+async def test_while_we_do_not_read_no_message_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, transport = Clock(), Still()
+    first, second = (Frame(Opcode.TEXT, text).serialize(mask=True) for text in (b"{}", b" " * 1000))
+    socket = TransportSocket(transport, ServerState(), chunked=True, read_on=None)
+    await socket.accept("", 2000)
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: clock)
+
+    socket.data_received(first + second[:20])
+    await socket.receive()
+    socket.data_received(second[20:40])
+    clock.now += 60  # our answer takes so long
+    clock.due()
+    reading = asyncio.create_task(socket.receive())
+    await turns(9)
+    clock.now += 5
+    clock.due()
+    socket.data_received(second[40:])
+    await turns(9)
+    reading.cancel()
+
+    assert transport.written.endswith(b"\r\n\r\n")  # and no close behind the head
+    assert reading.result() == b" " * 1000
 
 
 # The pass
