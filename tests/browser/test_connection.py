@@ -54,6 +54,17 @@ async def test_offline_in_mid_reply_and_back(server: Server, open_tab: OpenTab, 
     await is_linked(tab, "open")
 
 
+async def test_on_a_small_phone_the_words_of_a_lost_connection_cover_nothing(server: Server, open_tab: OpenTab) -> None:
+    tab = await open_tab(server, viewport={"width": 320, "height": 568})
+    await is_linked(tab, "open")
+    await tab.page.context.set_offline(True)
+    await is_linked(tab, "offline")
+
+    buttons = tab.page.locator("header button:visible")
+    assert await buttons.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length") == 0
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 async def test_a_server_that_is_killed_in_mid_reply_and_started_again(
     server: Server, open_tab: OpenTab, gate: Gate
 ) -> None:
