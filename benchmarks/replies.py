@@ -31,6 +31,7 @@ async def paced(server: Server, sizes: Sizes) -> dict[str, float]:
     asking = [asyncio.create_task(_ask_later(server, reader, n, sizes)) for n, reader in enumerate(readers)]
     try:
         await asyncio.sleep(2 * sizes.settle_seconds)
+        await count.reaches(sizes.replies)
         start, began = count.total, time.monotonic()
         with Usage(server) as usage:
             await asyncio.sleep(sizes.window_seconds)
