@@ -21,5 +21,6 @@ export default defineConfig({
     chunkSizeWarningLimit: 2000, // the page of the API, which is not the chat's
   },
   server: { proxy: Object.fromEntries(paths.map((path) => [`/${path}`, proxied])) },
-  test: { include: ['src/**/*.test.ts'] },
+  // The limits are nets: no test may fail because the machine is slow.
+  test: { include: ['src/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
 });

@@ -162,7 +162,7 @@ class Run:
             tail = reader.subscription.tail
             if not reader.task.done():
                 await reader.reach(tail.head)
-                await reader.leave()
+            await reader.leave()
             if tail.name not in self.deleted:
                 log = self.stored(tail.name)
                 assert reader.seen == [log[record.seq - 1] for record in reader.seen], "I1, I7"

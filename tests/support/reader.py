@@ -46,6 +46,7 @@ class Reader:
         self.stream.wire = self.wire  # type: ignore[assignment]
         self.task = asyncio.create_task(self.stream._run())
         self.task.add_done_callback(self.stream._close)
+        self.task.add_done_callback(_ask)
         self._advanced = asyncio.Event()
 
     async def reach(self, seq: int) -> None:
@@ -77,6 +78,12 @@ class Reader:
         self.at = seq
         self._advanced.set()
         self._advanced = asyncio.Event()
+
+
+def _ask(task: asyncio.Task[None]) -> None:
+    """Ask for how a reader ended, since a test that fails before it does would leave that to the log."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Feed(NativeFeed):

@@ -17,6 +17,7 @@ async function open(...names: (typeof A | typeof B | 'broadcast' | 'conversation
 
 beforeEach(() => {
   vi.useFakeTimers();
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
   origin = new Origin();
   origin.server.write(A, 'once ');
   origin.server.write(B, 'twice ');

@@ -56,7 +56,7 @@ const snapshot = (...messages: (Message | Outline)[]): Frame => ({
   cursor: '',
 });
 const ids = (messages: readonly { id: string }[]) => messages.map(({ id }) => id).join(' ');
-const settled = () => vi.waitFor(() => expect(talk.reading).toBe(false));
+const settled = () => vi.waitFor(() => expect(talk.reading).toBe(false), 60_000);
 
 const kept = new Map<string, string>();
 let talk: InstanceType<typeof Talk>;
