@@ -31,10 +31,8 @@ async def test_the_end_is_followed_until_the_reader_scrolls_up(server: Server, o
 
     await until(tab, f"({GAP})(log) < 2")
     await expect(tab.conversation).to_be_focused()
-    await tab.conversation.evaluate("(log) => (log.onscrollend = () => (log.rests = !0))")
-    await tab.conversation.press("PageUp")
+    await press_and_rest(tab, "PageUp")
     await expect(tab.button("Jump to latest")).to_be_visible()
-    await until(tab, "log.rests")
     await tab.conversation.press("End")
     await expect(tab.button("Jump to latest")).to_have_count(0)
     await until(tab, "log.scrollHeight > argument + 1200", height)
@@ -44,11 +42,39 @@ async def test_the_end_is_followed_until_the_reader_scrolls_up(server: Server, o
     await until(tab, f"({GAP})(log) < 2")
 
 
+async def press_and_rest(tab: Tab, key: str) -> None:
+    """Press a key that scrolls up, and wait until that scroll has ended: no other ends above where it began."""
+    await tab.conversation.evaluate(
+        """(log) => {
+            log.rests = false;
+            log.onkeydown = () => (log.began = log.scrollTop);
+            log.onscrollend = () => (log.rests = log.scrollTop < log.began);
+        }"""
+    )
+    await tab.conversation.press(key)
+    await until(tab, "log.rests")
+
+
+async def test_a_key_that_scrolls_up_lets_go_however_fast_text_comes(server: Server, open_tab: OpenTab) -> None:
+    options = {"tokens": 20_000, "tokens_per_second": 400, "first_token_delay": 0}
+    asked = await server.ask("Write much", responder="mock", options=options)
+    tab = await open_tab(server, f"/#{asked['conversation']['id']}")
+    await until(tab, "log.scrollHeight > 2 * log.clientHeight")
+    for key in ["ArrowUp", "PageUp", "Shift+Space", "ArrowUp", "Home", "ArrowUp", "ArrowUp", "ArrowUp"]:
+        await until(tab, f"({GAP})(log) < 2")
+        await press_and_rest(tab, key)
+        await tab.button("Jump to latest").click()
+        await expect(tab.button("Jump to latest")).to_have_count(0)
+
+    await until(tab, f"({GAP})(log) < 2")
+    await tab.button("Stop").click()
+
+
 async def test_what_is_sent_is_shown_wherever_the_reader_was(server: Server, open_tab: OpenTab) -> None:
     tab = await open_tab(server, await imported(server, 20, "word " * 100))
     await expect(tab.replies.last).to_contain_text("reply 19.")
     await until(tab, f"({GAP})(log) < 2")
-    await tab.conversation.press("Home")
+    await press_and_rest(tab, "Home")
     await expect(tab.button("Jump to latest")).to_be_visible()
 
     await tab.ask("And now?")

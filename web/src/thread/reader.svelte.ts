@@ -1,9 +1,10 @@
 /** Where in the conversation its reader is: at the end, which is then kept in view, or somewhere on their own. */
 
 const NEAR = 80; // so far from the end is still at it, for who scrolls down: it may be moving, too
-const LEAVING = 4; // and for who scrolls up
+const LEAVING = 4; // and for who scrolls up,
+const LEFT = 1; // which does not bring back who has left it
 
-/** Judges by positions alone: a scroll to where the page itself has not put the reader is the reader's own. */
+/** Judges by positions, and by the keys that are about to change them: a scroll to where the page itself has not put the reader is the reader's own. */
 export class Reader {
   atEnd = $state(true);
   #log: HTMLElement | undefined;
@@ -39,6 +40,13 @@ export class Reader {
     this.#toEnd();
   }
 
+  /** The reader is about to scroll up, slowly at first: to keep the end in view would undo that before it is seen. */
+  leave(): void {
+    if (!this.#log?.scrollTop) return;
+    this.#kept = null;
+    this.atEnd = false;
+  }
+
   /** How far below the top of what is seen an element stands. */
   below(element: Element): number {
     return element.getBoundingClientRect().top - (this.#log?.getBoundingClientRect().top ?? 0);
@@ -72,7 +80,7 @@ export class Reader {
     this.#last = top;
     if (Math.abs(top - this.#put) <= 1) return;
     this.#kept = null;
-    this.atEnd = this.#gap < (up ? LEAVING : NEAR);
+    this.atEnd = this.#gap < (up ? (this.atEnd ? LEAVING : LEFT) : NEAR);
   }
 
   #toEnd(): void {
