@@ -47,10 +47,15 @@ async def test_the_curl_session_shows_a_reply_a_cut_and_a_resume(server: Server,
     assert [int(id) for id in ids] == list(range(1, len(ids) + 1))
     assert '"resumed":true' in rest
     assert rest.rstrip().splitlines()[-2] == "event: reply.ended"
-    heard = await run(f"{url}{broadcast}wait || true", tmp_path)
-    assert "data: A new user joined!" in heard
-    assert "data: The tea is ready." in heard
-    assert "Message sent successfully!" in heard
+    heard = ""
+    for seconds in (1, 5, 25):  # only a machine that is very busy takes more than the first to open a stream
+        patient = broadcast.replace("-m 3", f"-m {seconds + 2}").replace("sleep 1", f"sleep {seconds}")
+        heard = await run(f"{url}{patient}wait || true", tmp_path)
+        assert "data: A new user joined!" in heard
+        assert "Message sent successfully!" in heard
+        if "data: The tea is ready." in heard:
+            return
+    raise AssertionError(heard)
 
 
 async def test_the_five_line_responder_serves_and_keeps_the_contract(
