@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from playwright.async_api import expect
 
@@ -67,6 +68,31 @@ async def test_a_key_that_scrolls_up_lets_go_however_fast_text_comes(server: Ser
         await expect(tab.button("Jump to latest")).to_have_count(0)
 
     await until(tab, f"({GAP})(log) < 2")
+    await tab.button("Stop").click()
+
+
+async def test_a_slow_finger_lets_go_however_fast_text_comes(server: Server, open_tab: OpenTab) -> None:
+    options = {"tokens": 20_000, "tokens_per_second": 400, "first_token_delay": 0}
+    asked = await server.ask("Write much", responder="mock", options=options)
+    phone: dict[str, Any] = {"has_touch": True, "is_mobile": True, "viewport": {"width": 390, "height": 800}}
+    tab = await open_tab(server, f"/#{asked['conversation']['id']}", **phone)
+    await until(tab, "log.scrollHeight > 2 * log.clientHeight")
+    await until(tab, f"({GAP})(log) < 2")
+    touches = await tab.page.context.new_cdp_session(tab.page)
+
+    async def touch(type: str, *points: dict[str, int]) -> None:
+        await touches.send("Input.dispatchTouchEvent", {"type": type, "touchPoints": points})
+        await tab.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+    await touch("touchStart", {"x": 200, "y": 300})
+    for y in range(302, 362, 2):
+        await touch("touchMove", {"x": 200, "y": y})
+    await expect(tab.button("Jump to latest")).to_be_visible()
+    await touch("touchEnd")
+
+    top = await tab.conversation.evaluate("(log) => log.scrollTop")
+    await until(tab, f"({GAP})(log) > 400")
+    assert await tab.conversation.evaluate("(log) => log.scrollTop") == top
     await tab.button("Stop").click()
 
 

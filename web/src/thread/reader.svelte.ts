@@ -1,10 +1,11 @@
 /** Where in the conversation its reader is: at the end, which is then kept in view, or somewhere on their own. */
+import { onUpward } from './upward';
 
 const NEAR = 80; // so far from the end is still at it, for who scrolls down: it may be moving, too
 const LEAVING = 4; // and for who scrolls up,
 const LEFT = 1; // which does not bring back who has left it
 
-/** Judges by positions, and by the keys that are about to change them: a scroll to where the page itself has not put the reader is the reader's own. */
+/** Judges by positions, and by gestures that are about to change them: a scroll to where the page itself has not put the reader is the reader's own. */
 export class Reader {
   atEnd = $state(true);
   #log: HTMLElement | undefined;
@@ -28,7 +29,10 @@ export class Reader {
       moved();
     };
     log.addEventListener('scroll', scrolled, { passive: true });
+    // A scroll begins slowly: to keep the end in view would undo it before its first pixels are seen.
+    const deaf = onUpward(log, () => this.#leave());
     return () => {
+      deaf();
       sizes.disconnect();
       log.removeEventListener('scroll', scrolled);
     };
@@ -38,13 +42,6 @@ export class Reader {
   end(): void {
     this.atEnd = true;
     this.#toEnd();
-  }
-
-  /** The reader is about to scroll up, slowly at first: to keep the end in view would undo that before it is seen. */
-  leave(): void {
-    if (!this.#log?.scrollTop) return;
-    this.#kept = null;
-    this.atEnd = false;
   }
 
   /** How far below the top of what is seen an element stands. */
@@ -72,6 +69,12 @@ export class Reader {
 
   get #gap(): number {
     return this.#log ? this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight : 0;
+  }
+
+  #leave(): void {
+    if (!this.#log?.scrollTop) return;
+    this.#kept = null;
+    this.atEnd = false;
   }
 
   #look(): void {
