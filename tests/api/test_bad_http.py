@@ -276,7 +276,7 @@ async def test_a_body_that_looks_like_an_end_all_over_delays_nobody(server: Watc
 
         check_problem(await raw.answer(), 400, NO_JSON)
     assert len(waited) > 10
-    assert max(waited) < 0.5
+    assert max(waited) < sum(waited) / 2
 
 
 @pytest.mark.parametrize("half_close", [False, True])

@@ -18,7 +18,7 @@ import httpx
 from tests.support.sse import EventStream
 
 JSON = {"Content-Type": "application/json"}
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
 
 
 class Server:
