@@ -40,6 +40,15 @@ test('the colours change no letter', async () => {
   expect(code.textContent).toBe(text);
 });
 
+test('code that holds the caret as it is finished is coloured all the same', async () => {
+  root.append(...read('```js\nlet a = "b";\n```').map((token) => dress(clean(write(token)))));
+  root.querySelector('code')?.classList.add('caret');
+
+  highlight(root.lastElementChild as Element);
+
+  await painted();
+});
+
 test('what is selected is coloured when it is no longer', async () => {
   const code = show('let a = "b";', 'js');
   getSelection()?.selectAllChildren(code);

@@ -39,7 +39,8 @@ async function toClipboard(code: Element): Promise<boolean> {
 /** Colour the code in an element that is finished, when there is time for it. */
 export function highlight(element: Element): void {
   for (const code of element.matches('.code') ? element.querySelectorAll('code') : element.querySelectorAll('.code code')) {
-    const language = code.className.replace('language-', '').toLowerCase();
+    const name = [...code.classList].find((one) => one.startsWith('language-')) ?? ''; // it may hold the caret, too
+    const language = name.slice('language-'.length).toLowerCase();
     if (NAMES.has(language) && (code.textContent ?? '').length <= LONGEST) soon(() => void paintWith(code, language));
   }
 }
