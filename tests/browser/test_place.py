@@ -145,6 +145,20 @@ async def test_earlier_messages_that_cannot_be_read_are_read_by_the_button(serve
     tab.complaints = [told for told in tab.complaints if "429" not in told]
 
 
+async def test_a_conversation_is_opened_at_its_end_wherever_another_was_scrolled_to(
+    server: Server, open_tab: OpenTab
+) -> None:
+    one, two = await imported(server, 3, "word " * 200), await imported(server, 2, "word " * 300)
+    tab = await open_tab(server, one)
+    for path, last in [(one, 2), (two, 1)] * 5:
+        await tab.page.locator(f'a[href="{path[1:]}"]').click()
+        await expect(tab.replies.last).to_contain_text(f"reply {last}.")
+        await tab.page.evaluate("() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")
+
+        await until(tab, f"({GAP})(log) < 2")
+        await expect(tab.button("Jump to latest")).to_have_count(0)
+
+
 async def test_a_conversation_is_opened_again_where_it_was_left(server: Server, open_tab: OpenTab) -> None:
     one, two = await imported(server, 20, "word " * 100), await imported(server, 1)
     tab = await open_tab(server, one)
