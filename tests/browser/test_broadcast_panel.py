@@ -102,3 +102,15 @@ async def test_what_cannot_be_said_stays_to_be_said_again(server: Server, open_t
     await again.click()
     await expect(tab.broadcast.get_by_role("log")).to_contain_text("Can you hear me?")
     await expect(tab.broadcast.get_by_role("textbox")).to_have_value("")
+
+
+async def test_on_a_phone_the_panel_is_closed_by_a_touch_beside_it(server: Server, open_tab: OpenTab) -> None:
+    tab = await open_tab(server, has_touch=True, is_mobile=True, viewport={"width": 320, "height": 568})
+    await tab.button("Everybody").tap()
+    box = await tab.broadcast.bounding_box()
+    assert box
+    assert box["x"] > 24, "room for a finger"
+
+    await tab.page.touchscreen.tap(box["x"] / 2, 300)
+
+    await expect(tab.broadcast).not_to_be_visible()
