@@ -29,8 +29,11 @@ async def small_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 async def test_a_prompt_that_is_refused_for_now_stays_and_is_tried_again_as_it_is(
     small_server: Server, open_tab: OpenTab, gate: Gate
 ) -> None:
-    running = await small_server.ask(f"{gate}")
     tab = await open_tab(small_server)
+    await tab.ask("Hello")
+    await expect(tab.replies).to_contain_text("Hello")
+    await expect(tab.button("Retry")).to_be_visible()
+    running = await small_server.ask(f"{gate}")
 
     await tab.ask("Is it my turn?")
     await expect(_trouble(tab)).to_contain_text("Not sent: 1 replies are running, which is the limit.")
@@ -39,7 +42,8 @@ async def test_a_prompt_that_is_refused_for_now_stays_and_is_tried_again_as_it_i
     await small_server.ended(running)
     await tab.button("Try again").click()
 
-    await expect(tab.replies).to_contain_text("Is it my turn?")
+    await expect(tab.replies.last).to_contain_text("Is it my turn?")
+    await expect(tab.message).to_be_focused()
     await expect(tab.message).to_have_value("")
     await expect(_trouble(tab)).to_have_count(0)
     _forgive(tab, 429)
@@ -188,6 +192,7 @@ async def test_a_responder_is_asked_with_the_options_that_differ(server: Server,
     await tab.page.get_by_label("tokens per second: null").check()
     await tab.page.get_by_label("tool call").check()
     await tab.button("Done").click()
+    await expect(tab.message).to_be_focused()
     sent = await _sent(tab, "Write")
 
     options = {"tokens": 3, "tokens_per_second": None, "tool_call": True}
