@@ -103,6 +103,12 @@ async def test_the_keyboard_alone_asks_stops_searches_and_begins_anew(
     await keyboard.type(str(gate))
     await keyboard.press("Enter")
     await expect(tab.replies).to_contain_text(BEGINNING)
+    await keyboard.press("Control+k")
+    await keyboard.press("Escape")
+    await keyboard.press("Escape")
+    await expect(tab.page.get_by_role("searchbox", name="Search conversations")).to_be_focused()
+    await expect(tab.button("Stop")).to_be_visible()
+    await tab.message.focus()
     await keyboard.press("Escape")
     await expect(tab.replies).to_contain_text("Stopped")
 

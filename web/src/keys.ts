@@ -21,10 +21,14 @@ export function pressed(event: KeyboardEvent): Command | null {
     if (key === 'k' && !event.shiftKey) return 'search';
     return key === 'o' && event.shiftKey ? 'begin' : null;
   }
-  if (key === 'escape') return document.querySelector(':popover-open, dialog[open]') ? null : 'stop';
+  if (key === 'escape') return document.querySelector(':popover-open, dialog[open]') || isElsewhere(event.target) ? null : 'stop';
   if (isField(event.target)) return null;
   return key === '/' ? 'write' : key === '?' ? 'help' : null;
 }
+
+/** Who leaves a search or a line to everybody with Escape means that, not the reply. */
+const isElsewhere = (target: EventTarget | null) =>
+  isField(target) && !(target as HTMLElement).matches('[aria-label="Message"]');
 
 const isField = (target: EventTarget | null) =>
   target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select'));
