@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -47,6 +48,25 @@ async def test_a_prompt_that_is_refused_for_now_stays_and_is_tried_again_as_it_i
     await expect(tab.message).to_have_value("")
     await expect(_trouble(tab)).to_have_count(0)
     _forgive(tab, 429)
+
+
+async def test_who_writes_elsewhere_by_the_time_of_the_answer_goes_on_there(server: Server, open_tab: OpenTab) -> None:
+    tab = await open_tab(server)
+    held: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+
+    async def hold(route: Route) -> None:
+        held.set_result(route)
+
+    await tab.page.route("**/conversations", hold)
+    await tab.ask("Hello")
+    route = await held
+    field = tab.broadcast.get_by_role("textbox")
+    await field.focus()
+
+    await route.continue_()
+
+    await expect(tab.replies).to_contain_text("Hello")
+    await expect(field).to_be_focused()
 
 
 # While a reply runs
