@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 from playwright.async_api import Locator, expect
 
 from tests.browser.tab import Tab
 from tests.browser.tale import Gate
+from tests.browser.talks import imported
 from tests.support.server import Server
 
 OpenTab = Callable[..., Awaitable[Tab]]
@@ -135,6 +137,31 @@ async def test_a_search_marks_what_it_found_in_any_script(server: Server, open_t
     await search(tab).press("Escape")
     await expect(search(tab)).to_have_value("")
     await expect(row(tab, "A trip")).to_have_count(1)
+
+
+async def test_what_a_search_found_is_shown_far_back_or_in_another_version(server: Server, open_tab: OpenTab) -> None:
+    asked = await server.ask("The old kestrel", title="Hawks")
+    path = f"/conversations/{asked['conversation']['id']}/messages"
+    await server.ended(asked)
+    await server.ended(await server.ask("The new question", path, parent=None))
+    await imported(server, 70, "word " * 60)
+    tab = await open_tab(server)
+
+    await search(tab).fill("kestrel")
+    await rows(tab).get_by_role("link").click()
+    await expect(tab.replies).to_contain_text(["The old kestrel"])
+    await expect(tab.conversation.locator("[data-found]")).to_be_in_viewport()
+
+    await search(tab).fill("question 7")
+    await rows(tab).get_by_role("link").click()
+    await expect(tab.conversation.locator("[data-found]")).to_have_text(re.compile(r"question 7\."))
+    await expect(tab.conversation.locator("[data-found]")).to_be_in_viewport()
+    await expect(tab.button("Jump to latest")).to_be_visible()
+
+    await search(tab).fill("question 50")
+    await rows(tab).get_by_role("link").click()
+    await expect(tab.conversation.locator("[data-found]")).to_have_text(re.compile(r"question 50\."))
+    await expect(tab.conversation.locator("[data-found]")).to_be_in_viewport()
 
 
 async def test_a_hundred_and_twenty_conversations_are_reached_with_the_keyboard(

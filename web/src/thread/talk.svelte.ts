@@ -25,6 +25,8 @@ export class Talk {
   chosen = $state<string | null>(null);
   /** Grows with everything that this tab asks: the end is then what its reader wants to see. */
   asked = $state(0);
+  /** The message that a search has found, until it is shown. */
+  sought = $state<string | null>(null);
   /** Why earlier messages could not be read. */
   trouble = $state('');
   reading = $state(false);
@@ -65,6 +67,7 @@ export class Talk {
     this.id = id;
     this.#take(EMPTY);
     this.chosen = id ? recall(`branch.${id}`) : null;
+    this.sought = null;
     this.trouble = '';
     this.reading = false;
     this.#before = null;
@@ -102,6 +105,17 @@ export class Talk {
     const talk = this.id;
     await this.#read(() => this.#isWhole(shownPath(this.tree, this.#head, id), PAGE));
     if (talk === this.id) around(() => this.#show(id));
+  }
+
+  /** Show a message on whichever branch it stands; all behind it is read first. What goes wrong is told by `trouble`. */
+  async reach(id: string): Promise<void> {
+    const talk = this.id;
+    if (!this.tree.places.has(id)) return;
+    await this.#tryToRead(() => {
+      const ids = this.#pathTo(id);
+      return this.#isWhole(ids, ids.length - ids.indexOf(id));
+    });
+    if (talk === this.id && !this.#ids.includes(id)) this.#show(id);
   }
 
   /** Ask on; what the stream then brings is shown. Answers the id of the conversation. */
@@ -170,6 +184,11 @@ export class Talk {
     const now = how.parent === undefined ? null : shown(asked);
     if (id === this.id && now) this.#show(now);
     return asked;
+  }
+
+  /** The branch that is shown where a message is on it, else the newest one through it. */
+  #pathTo(id: string): readonly string[] {
+    return this.#ids.includes(id) ? this.#ids : shownPath(this.tree, this.#head, id);
   }
 
   #showAsked(id: string): void {

@@ -139,6 +139,24 @@ test('earlier messages come page by page, and what fails can be tried again', as
   expect([ids(talk.shown), talk.more]).toEqual(['q1 r1 q2 r2 q3', false]);
 });
 
+test('what was found is reached: pages are read as far as it, and its branch is shown where it is on another', async () => {
+  tell(snapshot(...LONG.slice(0, 4).map(outline), ...LONG.slice(4)));
+  pages.set(null, { messages: LONG.slice(2), next: 'a' });
+  pages.set('a', { messages: LONG.slice(0, 2), next: null });
+
+  await talk.reach('nobody');
+  expect([talk.more, calls.length]).toEqual([true, 0]);
+  await talk.reach('r2');
+  expect([ids(talk.shown), talk.chosen]).toEqual(['q2 r2 q3', null]);
+  await talk.reach('q1');
+  expect([ids(talk.shown), talk.chosen]).toEqual(['q1 r1 q2 r2 q3', null]);
+
+  tell(snapshot(...MORE.slice(0, 2).map(outline), ...MORE.slice(2)));
+  pages.set(null, { messages: MORE, next: null });
+  await talk.reach('r1');
+  expect(ids(talk.shown)).toBe('q1 r1');
+});
+
 test('a snapshot in the middle takes nothing away that had been read', async () => {
   tell(snapshot(...LONG.slice(0, 4).map(outline), ...LONG.slice(4)));
   pages.set(null, { messages: LONG, next: null });
