@@ -26,13 +26,13 @@ async def edit(tab: Tab, question: Locator, prompt: str) -> None:
     await field.press("Enter")
 
 
-async def imported(server: Server, pairs: int, text: str = "") -> str:
+async def imported(server: Server, pairs: int, text: str = "", subject: str = "question") -> str:
     """Store a conversation of questions and replies, and return its address on the page."""
     messages: list[dict[str, Any]] = []
     for number in range(pairs):
         parent = messages[-1]["id"] if messages else None
         both = {"status": "completed", "created_at": AT}
-        asked, told = f"question {number}.", f"reply {number}. {text}"
+        asked, told = f"{subject} {number}.", f"reply {number}. {text}"
         messages.append(
             both | {"id": f"q{number}", "role": "user", "parent": parent, "text": asked}
             | {"parts": [{"type": "text", "text": asked}]}

@@ -144,23 +144,23 @@ async def test_what_a_search_found_is_shown_far_back_or_in_another_version(serve
     path = f"/conversations/{asked['conversation']['id']}/messages"
     await server.ended(asked)
     await server.ended(await server.ask("The new question", path, parent=None))
-    await imported(server, 70, "word " * 60)
+    await imported(server, 70, "word " * 60, subject="peregrine")
     tab = await open_tab(server)
 
     await search(tab).fill("kestrel")
-    await rows(tab).get_by_role("link").click()
+    await rows(tab).filter(has_text="The old kestrel").get_by_role("link").click()
     await expect(tab.replies).to_contain_text(["The old kestrel"])
     await expect(tab.conversation.locator("[data-found]")).to_be_in_viewport()
 
-    await search(tab).fill("question 7")
-    await rows(tab).get_by_role("link").click()
-    await expect(tab.conversation.locator("[data-found]")).to_have_text(re.compile(r"question 7\."))
+    await search(tab).fill("peregrine 7")
+    await rows(tab).filter(has_text="peregrine 7.").get_by_role("link").click()
+    await expect(tab.conversation.locator("[data-found]")).to_have_text(re.compile(r"peregrine 7\."))
     await expect(tab.conversation.locator("[data-found]")).to_be_in_viewport()
     await expect(tab.button("Jump to latest")).to_be_visible()
 
-    await search(tab).fill("question 50")
-    await rows(tab).get_by_role("link").click()
-    await expect(tab.conversation.locator("[data-found]")).to_have_text(re.compile(r"question 50\."))
+    await search(tab).fill("peregrine 50")
+    await rows(tab).filter(has_text="peregrine 50.").get_by_role("link").click()
+    await expect(tab.conversation.locator("[data-found]")).to_have_text(re.compile(r"peregrine 50\."))
     await expect(tab.conversation.locator("[data-found]")).to_be_in_viewport()
 
 
