@@ -190,8 +190,12 @@ async def test_going_on_with_one_reply_asks_there(server: Server, open_tab: Open
     assert below
     assert above["y"] + above["height"] <= below["y"]
 
+    next_one = tab.page.get_by_text("What you write now goes on from the reply by")
+    await expect(next_one).to_contain_text("mock")
+
     await tale.get_by_role("button", name="Go on with this one").click()
     await expect(tab.replies).to_have_count(1)
+    await expect(next_one).to_have_count(0)
     await tab.ask("And then?")
 
     await expect(tab.replies).to_have_count(2)
