@@ -56,7 +56,7 @@ async def test_all_branches_are_a_json_file_and_come_back(server: Server, open_t
     assert texts == [text for text in ["one", "another", *(f"more {n}" for n in range(55))] for _ in "qr"]
     assert exported["messages"][0] == asked["message"]
     await tab.button("New chat").first.click()
-    await tab.button("Export").click()
+    await tab.button("Import").click()
     await tab.page.get_by_label("Import a conversation").set_input_files(file)
     await expect(tab.replies.last).to_contain_text("more 54")
     assert asked["conversation"]["id"] not in tab.page.url
@@ -68,7 +68,7 @@ async def test_a_file_that_is_no_conversation_is_refused_in_words(
 ) -> None:
     tab = await open_tab(server)
     menu = tab.page.get_by_role("group", name="Export and import")
-    await tab.button("Export").click()
+    await tab.button("Import").click()
     file = tmp_path / "file.json"
 
     file.write_text("{")
