@@ -58,7 +58,8 @@ async def test_a_message_reaches_every_subscriber(server: WatchedServer):
 
 
 async def test_the_bytes_of_a_message_are_the_articles_and_an_id(server: WatchedServer):
-    async with await join(server) as stream:
+    # Who joined in the tests before is told with the first of these two.
+    async with await join(server), await join(server) as stream:
         await server.post("/send-message", {"message": "Just these bytes"})
         frame = await said(stream)
 
