@@ -8,12 +8,11 @@ import os
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -22,11 +21,19 @@ import pytest
 from app.client import Client
 from app.settings import Settings
 from docs import settings_table
-from tests.support.server import Server
+from tests.support.server import Server, hold
 from tests.support.sse import Parser
 
 PAGE = settings_table.PAGE.read_text("utf-8")
 NAME = "tape.example"
+FreePort = Callable[[], int]
+
+
+@pytest.fixture
+def free_port() -> Iterator[FreePort]:
+    """Find ports that nobody else finds before the test is over."""
+    with ExitStack() as held:
+        yield lambda: int(held.enter_context(hold()).getsockname()[1])
 
 
 def block(language: str) -> str:
@@ -102,7 +109,7 @@ def run(script: str, places: dict[str, str]) -> None:
     [["uvicorn", "--factory", "app:create_app", "--port"], ["litestar", "--app", "app:create_app", "run", "--port"]],
     ids=["uvicorn", "litestar"],
 )
-async def test_other_servers_serve_the_application(tmp_path: Path, command: list[str]):
+async def test_other_servers_serve_the_application(tmp_path: Path, command: list[str], free_port: FreePort):
     assert f"{' '.join(command[:-1])}`" in PAGE
     port = free_port()
     process = await asyncio.create_subprocess_exec(
@@ -127,12 +134,6 @@ async def test_other_servers_serve_the_application(tmp_path: Path, command: list
 
 async def again_soon(seconds: float, why: Exception) -> None:
     await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # Proxies
@@ -183,7 +184,7 @@ class Events:
 
 
 async def wait_for(process: asyncio.subprocess.Process, port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             assert process.returncode is None, "the proxy has ended"
             try:
@@ -219,8 +220,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def nginx(server: Server, folder: Path) -> AsyncIterator[Proxied]:
-    port = free_port()
+async def nginx(server: Server, folder: Path, port: int) -> AsyncIterator[Proxied]:
     certificate, key = await asyncio.to_thread(make_certificate, folder)
     config = block("nginx").replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
     config = config.replace("listen 443", f"listen 127.0.0.1:{port}")
@@ -237,8 +237,7 @@ async def nginx(server: Server, folder: Path) -> AsyncIterator[Proxied]:
 
 
 @asynccontextmanager
-async def caddy(server: Server, folder: Path) -> AsyncIterator[Proxied]:
-    port = free_port()
+async def caddy(server: Server, folder: Path, port: int) -> AsyncIterator[Proxied]:
     config = block("caddyfile").replace(f"{NAME} {{", f"http://:{port} {{")
     config = config.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
     (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tauto_https off\n}}\n{config}")
@@ -258,7 +257,7 @@ async def server_of_a_name(start_server: Callable[..., Awaitable[Server]]) -> Se
 
 
 @pytest.fixture
-async def proxies(server_of_a_name: Server, tmp_path: Path) -> AsyncIterator[list[Proxied]]:
+async def proxies(server_of_a_name: Server, tmp_path: Path, free_port: FreePort) -> AsyncIterator[list[Proxied]]:
     """All proxies that are installed, in front of one server."""
     installed = [proxy for proxy in PROXIES if shutil.which(proxy.__name__)]
     if not installed:
@@ -266,7 +265,7 @@ async def proxies(server_of_a_name: Server, tmp_path: Path) -> AsyncIterator[lis
     async with AsyncExitStack() as stack:
         started = []
         for proxy in installed:
-            started.append(await stack.enter_async_context(proxy(server_of_a_name, tmp_path)))
+            started.append(await stack.enter_async_context(proxy(server_of_a_name, tmp_path, free_port())))
             await stack.enter_async_context(started[-1].client)
         yield started
 

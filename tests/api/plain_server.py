@@ -13,6 +13,7 @@ from app import create_app
 
 if __name__ == "__main__":
     with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", int(os.environ["TICKERTAPE_PORT"])))
         listener.listen()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,8 +22,16 @@ JSON = {"Content-Type": "application/json"}
 READY_WITHIN = 60.0
 
 
+def hold(port: int = 0) -> socket.socket:
+    """Keep a port, or any free one, from whoever looks for a free one; who names it may still listen on it."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", port))
+    return place
+
+
 class Server:
-    """`tickertape serve` on a free port of 127.0.0.1; the port stays the same over restarts.
+    """`tickertape serve` on a free port of 127.0.0.1; the port stays the same, and its own, over restarts.
 
     `log` holds what it has written to standard error, one parsed object per line (or the bare line).
     """
@@ -35,6 +44,7 @@ class Server:
         self.log: list[Any] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.AsyncClient(timeout=30.0, trust_env=False)
+        self._place: socket.socket | None = None
         self._serving = threading.Event()
         self._reader: threading.Thread | None = None
 
@@ -74,6 +84,8 @@ class Server:
         assert self._reader
         status = await asyncio.to_thread(self.process.wait, within)
         await asyncio.to_thread(self._reader.join, within)
+        if self.port and not self._place:
+            self._place = hold(self.port)
         return status
 
     async def signal(self, number: signal.Signals) -> None:
@@ -103,6 +115,8 @@ class Server:
         await self.client.aclose()
         if self.process and self.process.poll() is None:
             await self.kill()
+        if self._place:
+            self._place.close()
 
     # Calls
 
@@ -123,7 +137,7 @@ class Server:
         headers = {"Last-Event-ID": cursor} if cursor is not None else {}
         return await EventStream.open(self.url + path, headers=headers | more.pop("headers", {}), **more)
 
-    async def ended(self, asked: dict[str, Any], within: float = 20.0) -> dict[str, Any]:
+    async def ended(self, asked: dict[str, Any], within: float = 60.0) -> dict[str, Any]:
         """Wait until the reply of a 201's body has ended, and return it."""
         path = f"/conversations/{asked['conversation']['id']}/replies/{asked['reply']['id']}"
         async with asyncio.timeout(within):
