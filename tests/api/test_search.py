@@ -16,8 +16,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def search(server: WatchedServer, q: str, **more: Any) -> dict[str, Any]:
-    """Return the page of a search."""
-    answer = await server.get("/conversations", params={"q": q, **more})
+    """Return the page of a search, once the index is as far as the store: a slow disk may keep it behind."""
+    while (answer := await server.get("/conversations", params={"q": q, **more})).status_code == 503:
+        pass
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -147,7 +148,7 @@ async def test_a_long_message_is_shown_in_a_short_piece(server: WatchedServer) -
 
 
 async def test_a_search_without_words_finds_nothing_and_without_text_lists(server: WatchedServer) -> None:
-    await server.ask("Anything", **QUICK)
+    await server.ended(await server.ask("Anything", **QUICK))  # its end would be a change under the next test
 
     assert await search(server, " !? ") == {"conversations": [], "next": None}
     listed = await search(server, "")
@@ -210,8 +211,7 @@ async def test_a_wrong_search_names_what_is_wrong(server: WatchedServer, query: 
 async def test_a_crowd_of_searches_is_answered_or_told_to_wait(server: WatchedServer) -> None:
     answers = await asyncio.gather(*(server.get("/conversations?q=a") for _ in range(60)))
 
-    assert {answer.status_code for answer in answers} <= {200, 429}
-    assert answers[0].status_code == 200
+    assert {200} <= {answer.status_code for answer in answers} <= {200, 429}
     for answer in answers:
         if answer.status_code == 429:
             check_problem(answer, 429)

@@ -42,7 +42,7 @@ steps.regenerated = echo.held();
 await echo.sendMessage({ text: 'Or then?', messageId: echo.messages[2].id });
 steps.edited = echo.held();
 
-const slow = { model: 'mock', options: { tokens: 60, tokens_per_second: 100, first_token_delay: 0, seed: 1 } };
+const slow = { model: 'mock', options: { tokens: 150, tokens_per_second: 100, first_token_delay: 0, seed: 1 } };
 const dropped = new Chat('dropped', slow);
 const asked = dropped.sendMessage({ text: 'Slowly' });
 await dropped.until(5);

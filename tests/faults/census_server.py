@@ -77,7 +77,7 @@ class CountedServer(Server):
         """Return what it holds now."""
         told = len(self._censuses())
         os.kill(self.pid, signal.SIGUSR1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self._censuses()) == told:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.005)
         held = {name: count for name, count in self._censuses()[-1].items() if name != "event"}
@@ -86,19 +86,25 @@ class CountedServer(Server):
 
     async def warm_up(self) -> None:
         """Let it make all threads and connections that it keeps."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while (await self.census()).threads < KEPT_THREADS:
                 await asyncio.gather(*(self.get("/conversations") for _ in range(50)))
 
-    async def settles(self, streams: int) -> Census:
-        """Wait until as many streams are open and nothing moves any more, and return what it holds then."""
+    async def settles(self, streams: int, baseline: Census | None = None) -> Census:
+        """Wait until as many streams are open and nothing moves any more, and return what it holds then.
+
+        With a baseline it has to hold nothing beyond that, too.
+        """
         await self.client.aclose()
         self.client = httpx.AsyncClient(timeout=30.0, trust_env=False)
-        async with asyncio.timeout(15):
-            last = None
-            while (census := await self.census()) != last or census.streams != streams:
-                last = census
-                await asyncio.sleep(0.1)
+        last = more = None
+        try:
+            async with asyncio.timeout(60):
+                while (census := await self.census()) != last or census.streams != streams or more:
+                    last, more = census, baseline and census.beyond(baseline)
+                    await asyncio.sleep(0.1)
+        except TimeoutError as error:
+            raise AssertionError(f"it holds {last}, which is {more} beyond {baseline}") from error
         return census
 
     def resident(self) -> int:

@@ -78,7 +78,7 @@ async def test_a_commit_that_no_subscriber_heard_of_is_in_the_log(tmp_path: Path
     server.arm("between-commit-and-wire", 20)
     async with server:
         asker = Asker(server)
-        posted = await asker.ask("A slow one", **SLOW)
+        posted = await asker.ask("A slow one", **SLOW | {"options": SLOW["options"] | {"tokens_per_second": 20}})
         async with Watcher(server, posted.events, cursor=posted.answer["cursor"]) as watcher:
             await server.fell()
             await watcher.until(lambda: watcher.legs[-1].end != "open")
@@ -140,9 +140,9 @@ async def test_a_settling_of_a_running_reply_that_was_under_way_has_not_happened
     async with server:
         asker = Asker(server)
         options = SLOW["options"] | {"tokens": 100_000, "tokens_per_second": 2000}
+        other = await asker.ask("Another", **SLOW)  # runs before the long one can be settled
         posted = await asker.ask("A long one", responder="mock", options=options)
         async with Watcher(server, posted.events) as watcher:
-            other = await asker.ask("Another", **SLOW)
             await server.fell()
             await server.start()
             for reply in asker.posted:
