@@ -67,6 +67,7 @@ def index(tmp_path: Path) -> Controlled:
 @pytest.fixture
 async def search(engine: MemoryEngine, index: Controlled, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Search]:
     monkeypatch.setattr(search_module, "TRY_EVERY", 0.01)
+    monkeypatch.setattr(search_module, "PATIENCE", 60.0)
     async with Search(engine, index) as search:
         yield search
 
@@ -215,7 +216,7 @@ async def test_an_index_that_is_behind_says_so(
     with pytest.raises(NotReady):
         await found(search, "tea")
     index.may_add.set()
-    monkeypatch.setattr(search_module, "PATIENCE", 5.0)
+    monkeypatch.setattr(search_module, "PATIENCE", 60.0)
 
     assert await found(search, "tea") == [("c", "m")]
 

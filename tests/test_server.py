@@ -52,11 +52,12 @@ def test_a_traceback_on_a_terminal_shows_no_prompt(tmp_path: Path) -> None:
         url = seen.split(b"\x1b")[0].split()[0].decode()
 
         body = {"prompt": "PRIVATE-PROMPT", "system": "PRIVATE-SYSTEM"}
-        answer = httpx.post(f"{url}/conversations", json=body, headers={"Accept": "text/plain"}, trust_env=False)
+        text = {"Accept": "text/plain"}
+        answer = httpx.post(f"{url}/conversations", json=body, headers=text, timeout=60, trust_env=False)
         seen = read_until(outside, b"ValueError: oops")
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         os.close(outside)
 
     assert answer.text == "a"

@@ -78,9 +78,11 @@ class Control:
 class Quiet:
     """A conversation, a POST's answer and the broadcast channel; on the first two nothing happens but pings."""
 
-    def __init__(self, asked: dict[str, Any], streams: list[EventStream]) -> None:
+    def __init__(self, asked: dict[str, Any], streams: list[EventStream], began: float) -> None:
         self.asked = asked
         self.streams = streams
+        self.began = began
+        """Before the first of them was opened."""
         self.opened = asyncio.get_running_loop().time()
 
     @classmethod
@@ -88,12 +90,13 @@ class Quiet:
         asked = await server.ask("Be quiet all the time", **SILENT)
         async with await server.listen(asked["events"], asked["cursor"]) as stream:
             await stream.until("reply.started")
+        began = asyncio.get_running_loop().time()
         streams = [
             await server.listen(asked["events"]),
             await server.pour({"prompt": "Be quiet as well", **SILENT}),
             await server.listen("/events"),
         ]
-        return cls(asked, streams)
+        return cls(asked, streams, began)
 
     def close(self) -> None:
         for stream in self.streams:

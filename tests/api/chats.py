@@ -66,7 +66,7 @@ async def reply_of(server: WatchedServer, headers: Any) -> dict[str, Any]:
     return (await server.get(reply_path(headers))).json()["reply"]
 
 
-async def stopped(server: WatchedServer, conversation_id: str, within: float = 9.0) -> None:
+async def stopped(server: WatchedServer, conversation_id: str, within: float = 60.0) -> None:
     """Wait until nothing runs in a conversation, as the list tells: whoever opens it would count as its reader."""
     async with asyncio.timeout(within):
         while any(each["id"] == conversation_id and each["running"] for each in await server.state()):

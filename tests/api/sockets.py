@@ -42,7 +42,7 @@ class Socket:
         url = f"ws://127.0.0.1:{server.port}/ws"
         return cls(await connect(url, proxy=None, max_size=None, ping_interval=None, **options))
 
-    async def next(self, within: float = 20.0) -> dict[str, Any]:
+    async def next(self, within: float = 60.0) -> dict[str, Any]:
         """Return the next message. Raises `ConnectionClosed`."""
         if self._ahead:
             return self._ahead.popleft()

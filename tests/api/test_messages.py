@@ -186,7 +186,7 @@ async def test_wait_answers_at_once_without_it_and_when_its_time_is_up(server: W
     taken = time.monotonic() - started
     await server.stop_reply(asked)
     assert {answer.json()["reply"]["ended_at"] for answer in (at_once, zero, soon)} == {None}
-    assert 0.2 <= taken < 5
+    assert 0.2 <= taken < 20  # and not as long as a call may wait
 
 
 async def test_wait_answers_when_the_reply_has_ended(server: WatchedServer):
@@ -196,7 +196,7 @@ async def test_wait_answers_when_the_reply_has_ended(server: WatchedServer):
 
     stopped = await server.stop_reply(asked)
 
-    assert (await asyncio.wait_for(waiting, 5)).json()["reply"] == stopped
+    assert (await asyncio.wait_for(waiting, 20)).json()["reply"] == stopped
 
 
 async def test_wait_ends_with_the_conversation(server: WatchedServer):
@@ -206,6 +206,6 @@ async def test_wait_ends_with_the_conversation(server: WatchedServer):
 
     await server.client.delete(server.url + path_of(asked))
 
-    answer = await asyncio.wait_for(waiting, 5)
+    answer = await asyncio.wait_for(waiting, 20)
     assert answer.status_code in (200, 404)
     assert answer.status_code == 404 or answer.json()["reply"]["status"] == "cancelled"

@@ -241,7 +241,7 @@ async def test_what_is_not_to_be_stored_is_gone_once_it_is_read(server: WatchedS
     assert whole.json()["choices"][0]["message"]["content"] == text_of(chunks_of(stream)) == TEXT
     assert await server.conversations() == before
     for headers in (whole.headers, stream.headers):
-        async with asyncio.timeout(9):
+        async with asyncio.timeout(60):
             while (await server.get(f"/conversations/{headers['x-conversation-id']}")).status_code != 404:
                 pass
 
@@ -292,7 +292,7 @@ async def test_a_reply_that_is_stopped_elsewhere_ends_as_any_other(server: Watch
 
 async def test_a_whole_answer_holds_what_a_stopped_reply_has_said(server: WatchedServer):
     asked = asyncio.create_task(complete(server, "Stop me here", **WAITS))
-    async with asyncio.timeout(9):
+    async with asyncio.timeout(60):
         while not (running := [c for c in await server.state() if c["title"] == "Stop me here" and c["running"]]):
             pass
 
@@ -315,11 +315,11 @@ async def test_a_hang_up_stops_a_reply_at_once_where_that_is_wanted(server: Watc
     async with await Raw.open(server) as kept, await Raw.open(server) as gone:
         await kept.ask(f"POST {PATH}", *head, "x-on-disconnect: continue", body=sent)
         await gone.ask(f"POST {PATH}", *head, "x-on-disconnect: stop", body=sent)
-        async with asyncio.timeout(9):
+        async with asyncio.timeout(60):
             while len(ids := [c["id"] for c in await server.state() if c["title"] == title and c["running"]]) < 2:
                 pass
 
-    async with asyncio.timeout(9):
+    async with asyncio.timeout(60):
         while len(left := [c for c in await server.state() if c["id"] in ids and c["running"]]) == 2:
             pass
     (goes_on,) = left

@@ -95,7 +95,7 @@ async def test_stop_works_from_another_connection_and_on_a_resumed_stream(server
         cursor = (await stream.until("reply.delta")).id
     async with (
         await server.listen(asked["events"] + "?until=idle", cursor) as resumed,
-        httpx.AsyncClient(trust_env=False) as elsewhere,
+        httpx.AsyncClient(timeout=60, trust_env=False) as elsewhere,
     ):
         assert (await resumed.next()).json["resumed"] is True
 

@@ -211,11 +211,11 @@ async def test_quiet_streams_are_pinged_every_15_seconds_with_the_head(server: W
     head = (await server.get(path_of(quiet.asked))).json()["cursor"]
 
     for stream in quiet.streams:
-        await stream.until("ping", within=PING_SECONDS + 5)
+        await stream.until("ping", within=PING_SECONDS + 45)
         pings = await pings_so_far(stream)
-        seconds = asyncio.get_running_loop().time() - quiet.opened
+        now = asyncio.get_running_loop().time()
 
-        assert seconds / PING_SECONDS - 1.2 <= len(pings) <= seconds / PING_SECONDS + 0.1
+        assert (now - quiet.opened) / PING_SECONDS - 1.2 <= len(pings) <= (now - quiet.began) / PING_SECONDS
         assert {ping.id for ping in pings} == {""}
         assert all(ping.json["cursor"].startswith(stream.frames[0].json["epoch"]) for ping in pings)
     assert {frame.json["cursor"] for frame in quiet.streams[0].frames if frame.event == "ping"} == {head}

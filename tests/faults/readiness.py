@@ -7,7 +7,7 @@ import asyncio
 from tests.support.server import Server
 
 
-async def is_ready(server: Server, status: int, within: float = 10.0) -> None:
+async def is_ready(server: Server, status: int, within: float = 60.0) -> None:
     """Wait until readiness is answered with a status."""
     async with asyncio.timeout(within):
         while (await server.get("/health/ready")).status_code != status:  # noqa: ASYNC110 - another process

@@ -180,9 +180,10 @@ async def test_those_who_are_refused_take_no_place_and_a_stream_that_ends_keeps_
         sse = ("Content-Type: application/json", "Accept: text/event-stream", f"Content-Length: {len(body)}")
         await stream.ask("POST /conversations", *sse, body=body)
         await stream.reader.readuntil(b"event: hello")
-        idle = [await stack.enter_async_context(await Raw.open(control.server)) for _ in range(MAX_STREAMS + SPARE + 5)]
-        for raw in idle:
-            await raw.ask("GET /health/live")
+        idle = []
+        for _ in range(MAX_STREAMS + SPARE + 5):
+            idle.append(await stack.enter_async_context(await Raw.open(control.server)))
+            await idle[-1].ask("GET /health/live")  # at once, for who is silent is cut
         answers = [answer for raw in idle if (answer := await end_of(raw))]
         assert {answer.status_code for answer in answers} == {200, 503}
 

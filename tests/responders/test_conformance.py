@@ -58,7 +58,7 @@ BAD = [
     (leaves_nothing_after_its_end, litter.thread, "left litter behind"),
     (leaves_nothing_after_a_stop, litter.task, "left the task litter behind"),
     (leaves_nothing_after_a_stop, litter.thread, "left litter behind"),
-    (keeps_the_loop_free, zoo.block, "stood still for 0."),
+    (keeps_the_loop_free, zoo.block, "the event loop stood still for "),
 ]
 
 

