@@ -221,7 +221,10 @@ class Rig:
         stored = await self.engine.messages(talk.id, list(history.messages))
         if talk.tail.head != head:
             return  # something landed while the rows were read; the next check has it
-        assert history.conversation() == rows.conversation == talk.tail.history.conversation()
+        assert history.conversation() == talk.tail.history.conversation()
+        if any(talk is other for _, other in self.flights):
+            return  # what is under way may be in the rows, where the log has not heard of it
+        assert history.conversation() == rows.conversation
         for id, message in history.messages.items():
             if isinstance(message, Draft):
                 assert message.reply() == talk.standing(id)
