@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from playwright.async_api import Locator, expect
 
 from tests.browser.tab import Tab
-from tests.browser.tale import Gate
+from tests.browser.tale import BEGINNING, Gate
 from tests.browser.talks import imported
 from tests.support.server import Server
 
@@ -44,19 +44,20 @@ async def test_a_conversation_appears_runs_and_is_renamed_in_every_tab(
     await two.goto(server.url)
 
     await one.ask(gate)
-    first = rows(other).first
-    await expect(first).to_contain_text(str(gate)[:20])
-    await expect(first).to_contain_text("is being written")
-    await expect(rows(one).first.get_by_role("link")).to_have_attribute("aria-current", "page")
+    await expect(one.replies).to_contain_text(BEGINNING)
+    here, there = (tab.page.locator(f'[data-id="{one.page.url.partition("#")[2]}"]') for tab in (one, other))
+    await expect(there).to_contain_text(str(gate)[:20])
+    await expect(there).to_contain_text("is being written")
+    await expect(here.get_by_role("link")).to_have_attribute("aria-current", "page")
     gate.open()
-    await expect(first).not_to_contain_text("is being written")
+    await expect(there).not_to_contain_text("is being written")
 
-    await rows(one).first.get_by_role("link").press("F2")
+    await here.get_by_role("link").press("F2")
     title = one.page.get_by_role("textbox", name="Title")
     await title.fill("A quiet day")
     await title.press("Enter")
 
-    await expect(first).to_contain_text("A quiet day")
+    await expect(there).to_contain_text("A quiet day")
     await expect(row(one, "A quiet day").get_by_role("link")).to_be_focused()
     await expect(one.page).to_have_title("A quiet day · Tickertape")
 
@@ -168,7 +169,7 @@ async def test_a_hundred_and_twenty_conversations_are_reached_with_the_keyboard(
     server: Server, open_tab: OpenTab
 ) -> None:
     for number in range(120):
-        await server.ask(f"One of many, {number}")
+        await server.ended(await server.ask(f"One of many, {number}"))  # an ending moves it up once more
     tab = await open_tab(server)
     await expect(rows(tab).first).to_contain_text("One of many, 119")
 

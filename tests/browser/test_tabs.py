@@ -11,7 +11,7 @@ from typing import Any
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Request, expect
 
-from tests.browser.tab import Tab
+from tests.browser.tab import PATIENCE, Tab
 from tests.browser.tale import BEGINNING, END, Gate
 from tests.support.server import Server
 
@@ -32,10 +32,11 @@ class Window:
         for end in ("requestfinished", "requestfailed"):
             context.on(end, lambda request: self._streams.discard(request))  # noqa: PLW0108 - it marks what it is given
 
-    @property
-    def streams(self) -> list[str]:
-        """Those that are open; of what a page had open when it was closed no end is told."""
-        return [request.url for request in self._streams if not request.frame.page.is_closed()]
+    async def has_streams(self, count: int) -> None:
+        """Wait until so many are open. Who hands over tells so a moment later, who is closed never tells of an end."""
+        async with asyncio.timeout(PATIENCE / 1000):
+            while len([one for one in self._streams if not one.frame.page.is_closed()]) != count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def open(self, asked: dict[str, Any] | None = None) -> Tab:
         """Open a tab, on a conversation that a 201 has named."""
@@ -111,7 +112,7 @@ async def test_ten_tabs_on_ten_conversations_are_live_and_one_more_loads(
 
     for tab in tabs:
         await expect(tab.replies).to_contain_text(BEGINNING + END)
-    assert len(window.streams) == 1
+    await window.has_streams(1)
     await expect((await window.open(asked[0])).replies).to_contain_text(BEGINNING + END)
     await server.post("/send-message", {"message": "for all of you"})
     for tab in tabs:
@@ -173,7 +174,7 @@ async def test_the_leader_is_closed_in_mid_reply(server: Server, open_window: Op
     for tab in others:
         await expect(tab.replies).to_contain_text(" ".join(WORDS))
         await expect(tab.page.locator("[data-link=open]")).to_have_count(1)
-    assert len(window.streams) == 1
+    await window.has_streams(1)
 
 
 async def test_the_leader_crashes_in_mid_reply(server: Server, open_window: OpenWindow) -> None:
@@ -229,7 +230,7 @@ async def test_a_leader_that_hangs_is_deposed_by_a_tab_that_somebody_looks_at(
     await server.post("/send-message", {"message": "to both"})
     for tab in (leader, other):
         await expect(tab.broadcast.get_by_text("to both")).to_have_count(1)
-    assert len(window.streams) == 1
+    await window.has_streams(1)
 
 
 async def test_without_web_locks_each_tab_has_a_connection_of_its_own(
@@ -245,7 +246,7 @@ async def test_without_web_locks_each_tab_has_a_connection_of_its_own(
 
     for tab in tabs:
         await expect(tab.replies).to_contain_text(BEGINNING + END)
-    assert len(window.streams) == 3
+    await window.has_streams(3)
 
 
 async def test_a_reply_is_followed_again_by_a_tab_that_has_shown_another_conversation(

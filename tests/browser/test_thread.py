@@ -82,12 +82,12 @@ async def test_thoughts_say_while_they_are_being_written(server: Server, open_ta
 
 async def test_a_failure_is_told_in_the_server_s_words(server: Server, open_tab: OpenTab) -> None:
     options = {"tokens_per_second": 1000, "fail_after": 3}
-    asked = await server.ended(await server.ask("Fail", responder="mock", options=options))
-    path = (await server.get("/conversations?limit=1")).json()["conversations"][0]["id"]
+    asked = await server.ask("Fail", responder="mock", options=options)
+    ended = await server.ended(asked)
 
-    tab = await open_tab(server, f"/#{path}")
+    tab = await open_tab(server, f"/#{asked['conversation']['id']}")
 
-    await expect(tab.replies).to_contain_text(f"Failed: {asked['error']['message']}")
+    await expect(tab.replies).to_contain_text(f"Failed: {ended['error']['message']}")
     await expect(tab.button("Retry")).to_be_visible()
 
 
@@ -137,6 +137,7 @@ async def test_who_listens_is_told_of_beginnings_and_endings_only(
     await expect(tab.replies).to_have_text(BEGINNING)
     gate.open()
     await expect(tab.replies).to_contain_text("tokens")
+    await tab.page.wait_for_function("window.told.length > 1")
 
     assert await tab.page.evaluate("window.told") == ["Reply started", f"Reply finished: {BEGINNING}{END}"]
 
