@@ -6,6 +6,10 @@ ARGS ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --constraint constraints.txt
 
+# Where Python may not keep what it has compiled, a server takes more than twice as long to start; the tests start
+# hundreds of them.
+export PYTHONDONTWRITEBYTECODE :=
+
 # An environment that was made elsewhere (the folder was moved or copied) or has lost its Python is made anew.
 ifneq ($(shell [ "$$(cat .venv/home 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c "" 2>/dev/null && echo works),works)
 STALE := stale

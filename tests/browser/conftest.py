@@ -18,6 +18,17 @@ from tests.support.server import Server
 
 FOLDER = Path(__file__).parent
 RESPONDER = f"{FOLDER / 'tale.py'}:tale"
+UNUSED = [
+    # The address bar's suggestions: each window draws its own, which costs several times what our page does.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # What Playwright switches off itself where nobody names any: questions to the world, and a leaving page's shortcut.
+    "AimEnabled",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PreconnectToSearch",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+]
 found = pytest.StashKey[str | None]()
 
 
@@ -46,7 +57,8 @@ async def browser(pytestconfig: pytest.Config) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=pytestconfig.stash[found],
-            args=["--no-sandbox"],  # as root there is none, and these pages are ours
+            # As root there is no sandbox, and these pages are ours.
+            args=["--no-sandbox", f"--disable-features={','.join(UNUSED)}"],
             ignore_default_args=["--disable-back-forward-cache"],  # people's browsers have it
         )
         yield browser
